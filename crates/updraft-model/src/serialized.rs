@@ -1,0 +1,1 @@
+//! The serialized Dag (version 3), as the Python child sends it.
