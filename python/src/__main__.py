@@ -1,0 +1,28 @@
+"""Entry of the shim: `python <shim folder> zygote|probe`.
+
+The Rust side unpacks this folder and runs it as a script, so nothing of it is ever installed
+into the user's environment.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the part named by the first argument."""
+    part = sys.argv[1] if len(sys.argv) == 2 else ""
+    if part == "zygote":
+        from updraft_shim import zygote
+
+        zygote.main()
+    elif part == "probe":
+        from updraft_shim import probe
+
+        probe.main()
+    else:
+        sys.exit(f"expected `zygote` or `probe`, found {sys.argv[1:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Warms the interpreter up: everything a child would otherwise import or build by itself.
+
+Airflow is imported without a database. Its flag for virtualenv operators skips the ORM set-up;
+afterwards the flag is removed, and user code that opens a session gets Airflow's own refusal.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_MODULES = (
+    "airflow.sdk",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.execution_time.callback_supervisor",
+    "airflow.sdk.log",
+    "airflow.sdk.serde",
+    "airflow.dag_processing.bundles.local",
+    "airflow.dag_processing.bundles.manager",
+    "airflow.dag_processing.dagbag",
+    "airflow.dag_processing.processor",
+    "airflow.plugins_manager",
+    "airflow.sdk.plugins_manager",
+    "airflow.sdk.providers_manager_runtime",
+    "email.message",
+    "encodings.idna",
+    "getpass",
+    "jinja2.ext",
+    "setproctitle",
+)
+
+# Most Dags use these, but an installation may do without the provider.
+_OPTIONAL_MODULES = (
+    "airflow.providers.standard.decorators.bash",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.operators.bash",
+    "airflow.providers.standard.operators.empty",
+    "airflow.providers.standard.operators.python",
+)
+
+
+class SharedAdapters:
+    """Stands in for pydantic's `TypeAdapter` and hands out validators built before the fork.
+
+    A validator for the union of all messages takes about ten milliseconds to build, which every
+    child would pay again. A type that was not prepared gets a new adapter, as usual.
+    """
+
+    def __init__(self, adapter_class: Any) -> None:
+        self._adapter_class = adapter_class
+        self._built: dict[int, tuple[Any, Any]] = {}
+
+    def prepare(self, annotation: Any) -> None:
+        """Build the validator of `annotation`, and keep both alive so that the id stays valid."""
+        self._built[id(annotation)] = (annotation, self._adapter_class(annotation))
+
+    def __call__(self, annotation: Any, **options: Any) -> Any:
+        prepared = None if options else self._built.get(id(annotation))
+        return prepared[1] if prepared else self._adapter_class(annotation, **options)
+
+    def __getitem__(self, _parameter: Any) -> SharedAdapters:
+        return self
+
+
+def warm_up() -> None:
+    """Import Airflow, load its plugins, build validators and freeze the heap."""
+    _import_without_database()
+    for name in _OPTIONAL_MODULES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+    _load_plugins()
+    _share_validators()
+
+    from airflow.sdk.log import reset_logging
+
+    # Handlers that were made for this process would write to its files from every child.
+    reset_logging()
+    gc.collect()
+    # Objects moved out of the collector's reach are not touched by it, so children share them.
+    gc.freeze()
+
+
+def versions() -> dict[str, str]:
+    """Return what the parent checks before it trusts this interpreter."""
+    from airflow.sdk.execution_time import schema
+
+    folder = Path(schema.__file__ or "").parent
+    return {
+        "python": platform.python_version(),
+        "airflow_core": metadata.version("apache-airflow-core"),
+        "task_sdk": metadata.version("apache-airflow-task-sdk"),
+        "schema_sha256": hashlib.sha256((folder / "schema.json").read_bytes()).hexdigest(),
+    }
+
+
+def _import_without_database() -> None:
+    os.environ["PYTHON_OPERATORS_VIRTUAL_ENV_MODE"] = "1"
+    try:
+        for name in _MODULES:
+            importlib.import_module(name)
+    finally:
+        del os.environ["PYTHON_OPERATORS_VIRTUAL_ENV_MODE"]
+
+    from airflow.configuration import conf
+    from airflow.sdk.execution_time.supervisor import block_orm_access
+
+    conf.mask_secrets()
+    block_orm_access()
+
+
+def _load_plugins() -> None:
+    from airflow import plugins_manager
+    from airflow.sdk import plugins_manager as sdk_plugins_manager
+    from airflow.sdk.listener import get_listener_manager as get_sdk_listener_manager
+
+    sdk_plugins_manager.integrate_macros_plugins()
+    plugins_manager.get_timetables_plugins()
+    get_sdk_listener_manager()
+
+
+def _share_validators() -> None:
+    from airflow.dag_processing import processor
+    from airflow.sdk.execution_time import comms, task_runner
+
+    shared = SharedAdapters(comms.TypeAdapter)
+    for annotation in (comms.ToTask, processor.ToDagProcessor, task_runner.JsonValue):
+        shared.prepare(annotation)
+    for module in (comms, task_runner, processor):
+        module.TypeAdapter = shared

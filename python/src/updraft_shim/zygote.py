@@ -1,0 +1,205 @@
+"""The zygote: imports Airflow once and forks one child per unit of work.
+
+The parent speaks over a packet socket on descriptor 0:
+
+    {"op": "spawn", "seq", "kind", "env"}   ->  {"event": "spawned", "seq", "pid"} + 5 descriptors
+                                                or {"event": "refused", "seq", "error"}
+    {"op": "drain"}                         ->  no new children; exit when the last one is gone
+    a child ends                            ->  {"event": "exited", "pid", "status", …}
+
+The descriptors are the pidfd, then the supervisor's ends of requests, stdout, stderr and logs.
+When the parent is gone the zygote exits and leaves running children alone. The process stays
+single-threaded: threads do not survive a fork, locks they hold do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import socket
+import traceback
+from dataclasses import dataclass
+from typing import NoReturn
+
+from updraft_shim import child, runtime, wire
+
+_PR_SET_CHILD_SUBREAPER = 36
+_IDLE_CHILDREN_VARIABLE = "UPDRAFT_ZYGOTE_IDLE_CHILDREN"
+
+
+def main() -> None:
+    """Serve until the parent closes the control socket."""
+    control = _take_control_socket()
+    idle_children = int(os.environ.pop(_IDLE_CHILDREN_VARIABLE, "0"))
+    runtime.warm_up()
+    zygote = Zygote(control, idle_children)
+    wire.send(control, {"event": "ready", "pid": os.getpid(), **runtime.versions()})
+    zygote.serve()
+
+
+@dataclass
+class IdleChild:
+    """A child that waits for its start packet, and the supervisor's ends of its sockets."""
+
+    pid: int
+    pidfd: int
+    near: child.Channels
+
+    def hand_over(self, control: socket.socket, seq: int) -> None:
+        """Give the child's sockets to the parent, and forget them here."""
+        packet = {"event": "spawned", "seq": seq, "pid": self.pid}
+        wire.send(control, packet, [self.pidfd, *self.near.supervised()])
+        self.discard()
+
+    def discard(self) -> None:
+        """Close everything; a child that still waits for its start packet then exits."""
+        os.close(self.pidfd)
+        self.near.close()
+
+
+class Zygote:
+    """The loop around one control socket."""
+
+    def __init__(self, control: socket.socket, idle_children: int) -> None:
+        self._control = control
+        self._idle_wanted = idle_children
+        self._idle: list[IdleChild] = []
+        self._working: set[int] = set()
+        self._draining = False
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Answer packets and report exits until there is nothing left to do."""
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        poller.register(self._wake_read, select.POLLIN)
+        while not (self._draining and not self._working):
+            behind = len(self._idle) < self._idle_wanted
+            ready = {fd for fd, _events in poller.poll(0 if behind else None)}
+            if self._wake_read in ready:
+                self._reap()
+            if self._control.fileno() in ready:
+                packet = wire.receive(self._control)
+                if packet is None:
+                    return
+                self._on_packet(packet)
+            elif behind:
+                # Only with no packet waiting: a spare child must not delay a real one.
+                self._idle.append(self._fork())
+
+    def _on_packet(self, packet: wire.Packet) -> None:
+        if packet["op"] == "spawn":
+            self._spawn(packet)
+        elif packet["op"] == "drain":
+            self._draining = True
+            self._idle_wanted = 0
+            for idle in self._idle:
+                idle.discard()
+            self._idle.clear()
+
+    def _spawn(self, packet: wire.Packet) -> None:
+        seq = packet["seq"]
+        if packet["kind"] not in child.KINDS:
+            kinds = ", ".join(sorted(child.KINDS))
+            error = f"expected a child kind of {kinds}, found `{packet['kind']}`"
+            wire.send(self._control, {"event": "refused", "seq": seq, "error": error})
+            return
+        try:
+            chosen = self._start({"kind": packet["kind"], "env": packet["env"]})
+        except OSError as error:
+            reason = f"fork failed: {error}"
+            wire.send(self._control, {"event": "refused", "seq": seq, "error": reason})
+            return
+        self._working.add(chosen.pid)
+        chosen.hand_over(self._control, seq)
+
+    def _start(self, packet: wire.Packet) -> IdleChild:
+        """Give the start packet to a spare child, or to a new one when there is none."""
+        while self._idle:
+            # The oldest one: it has had the most time to get ready.
+            chosen = self._idle.pop(0)
+            try:
+                wire.send(chosen.near.start, packet)
+            except (BrokenPipeError, ConnectionResetError):
+                # It died while it waited, and will be reaped like any other child.
+                chosen.discard()
+                continue
+            return chosen
+        chosen = self._fork()
+        wire.send(chosen.near.start, packet)
+        return chosen
+
+    def _fork(self) -> IdleChild:
+        near, far = child.Channels.pair()
+        try:
+            pid = os.fork()
+        except OSError:
+            near.close()
+            far.close()
+            raise
+        if pid == 0:
+            self._become_child(near, far)
+        far.close()
+        return IdleChild(pid, os.pidfd_open(pid), near)
+
+    def _become_child(self, near: child.Channels, far: child.Channels) -> NoReturn:
+        try:
+            child.reset_signals()
+            # A copy kept open here would hide the end of the zygote from its parent.
+            self._control.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            near.close()
+            for idle in self._idle:
+                idle.discard()
+            child.run(far)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    def _reap(self) -> None:
+        os.read(self._wake_read, 4096)
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self._working:
+                self._working.discard(pid)
+                exited = {
+                    "event": "exited",
+                    "pid": pid,
+                    "status": os.waitstatus_to_exitcode(status),
+                    "cpu_secs": usage.ru_utime + usage.ru_stime,
+                    "max_rss_kib": usage.ru_maxrss,
+                }
+                wire.send(self._control, exited)
+            else:
+                self._forget_idle(pid)
+
+    def _forget_idle(self, pid: int) -> None:
+        """Drop a spare child that died. Orphans of former children end here too, unnoticed."""
+        for idle in self._idle:
+            if idle.pid == pid:
+                idle.discard()
+                self._idle.remove(idle)
+                return
+
+
+def _take_control_socket() -> socket.socket:
+    """Move the control socket away from descriptor 0, which user code takes for its input."""
+    control = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whatever a dead child leaves behind comes here to be reaped, not to the machine's init.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return control
