@@ -1,0 +1,119 @@
+//! What the parent answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::json::JsonText;
+
+/// The body of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type")]
+#[expect(clippy::large_enum_variant, reason = "one at a time, encoded at once")]
+pub enum Response {
+    XComResult(XComResult),
+    XComCountResponse(XComCountResponse),
+    XComSequenceIndexResult(XComSequenceIndexResult),
+    XComSequenceSliceResult(XComSequenceSliceResult),
+
+    ConnectionResult(ConnectionResult),
+    VariableResult(VariableResult),
+    VariableKeysResult(VariableKeysResult),
+
+    InactiveAssetsResult(InactiveAssetsResult),
+    AssetResult(AssetResponse),
+    AssetsByAliasResult(AssetsByAliasResult),
+    AssetEventsResult(AssetEventsResult),
+
+    DagResult(DagResult),
+    DagRunResult(DagRun),
+    DagRunStateResult(DagRunStateResult),
+    PreviousDagRunResult(PreviousDagRunResult),
+    PrevSuccessfulDagRunResult(PrevSuccessfulDagRunResult),
+    DRCount(DRCount),
+
+    TICount(TICount),
+    TaskStatesResult(TaskStatesResult),
+    PreviousTIResult(PreviousTIResult),
+    TaskBreadcrumbsResult(TaskBreadcrumbsResult),
+    TaskRescheduleStartDate(TaskRescheduleStartDate),
+
+    HITLDetailRequestResult(HITLDetailRequestResult),
+    HITLDetailResponseResult(HITLDetailResponseResult),
+
+    TaskStateStoreResult(TaskStateStoreResult),
+    AssetStateStoreResult(AssetStateStoreResult),
+
+    TriggerStateSync(TriggerStateSync),
+
+    /// Done; answers [`TriggerDagRun`], [`DeleteVariable`] and writes to the state stores.
+    OKResponse {
+        ok: bool,
+    },
+    /// A descriptor travels beside this frame; the child ignores the numbers.
+    SentFDs {
+        fds: Vec<i64>,
+    },
+    /// A normal answer that says "not found" or "exists already".
+    ErrorResponse(ErrorResponse),
+}
+
+impl Response {
+    /// `OKResponse`.
+    pub fn ok() -> Self {
+        Self::OKResponse { ok: true }
+    }
+
+    /// A normal "not found" or "exists already" with a JSON object of details.
+    pub fn error(error: ErrorType, detail: &serde_json::Value) -> Self {
+        Self::ErrorResponse(ErrorResponse::new(error, detail))
+    }
+}
+
+/// Says that something is missing (as body) or that it failed (as error slot).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "ErrorResponse")]
+pub struct ErrorResponse {
+    pub error: ErrorType,
+    /// A JSON object.
+    pub detail: Option<JsonText>,
+}
+
+impl ErrorResponse {
+    pub fn new(error: ErrorType, detail: &serde_json::Value) -> Self {
+        Self {
+            error,
+            detail: Some(JsonText::from(detail)),
+        }
+    }
+
+    /// The one failure the child expects in the error slot.
+    ///
+    /// `status_code` is what Airflow's API server would have answered.
+    pub fn api_server_error(status_code: u16, message: &str) -> Self {
+        let detail = serde_json::json!({
+            "status_code": status_code,
+            "message": message,
+            "detail": null,
+        });
+        Self::new(ErrorType::ApiServerError, &detail)
+    }
+}
+
+/// What kind of error an [`ErrorResponse`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ErrorType {
+    ConnectionNotFound,
+    VariableNotFound,
+    #[serde(rename = "XCOM_NOT_FOUND")]
+    XComNotFound,
+    AssetNotFound,
+    TaskStoreNotFound,
+    AssetStoreNotFound,
+    #[serde(rename = "DAGRUN_ALREADY_EXISTS")]
+    DagRunAlreadyExists,
+    PermissionDenied,
+    #[default]
+    GenericError,
+    ApiServerError,
+}
