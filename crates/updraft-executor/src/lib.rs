@@ -1,1 +1,21 @@
-//! `updraft-executor`.
+//! Executors: from `queued` in the row to somebody who runs it.
+//!
+//! An executor decides nothing about a task instance. It takes [`Workload`]s, starts the heaviest
+//! first as slots come free, and says when it is done with one. What became of the task instance
+//! stands in its row; [`ExecutorEvent`] only tells the scheduler to look.
+//!
+//! [`LocalExecutor`] runs workloads on this machine. It does not know what running one takes:
+//! that is a closure, in production the worker's supervision of a Python child.
+
+mod local;
+mod queue;
+
+pub use local::{LocalExecutor, Outcome};
+pub use updraft_model::workload::Workload;
+
+/// The executor is done with a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutorEvent {
+    pub workload: Workload,
+    pub outcome: Outcome,
+}

@@ -11,6 +11,7 @@ pub mod callback;
 pub mod connection;
 pub mod dag;
 pub mod dag_run;
+pub mod filter;
 pub mod id;
 pub mod job;
 pub mod pool;
@@ -19,6 +20,7 @@ pub mod state;
 mod str_enum;
 pub mod task_instance;
 pub mod variable;
+pub mod workload;
 pub mod xcom;
 
 pub use id::{

@@ -1,0 +1,169 @@
+//! Runs workloads on this machine, at most `parallelism` at once.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+use updraft_runtime::{OnExit, Tasks};
+
+use crate::queue::Queue;
+use crate::{ExecutorEvent, Workload};
+
+/// What the executor can say of a workload it is done with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The worker saw the child's end and wrote the row accordingly.
+    Supervised,
+    /// The row refused the start: another try, another worker or a clear came first.
+    Refused,
+    /// Nothing ran, or nobody could write what became of it; the row needs the scheduler.
+    Failed(String),
+}
+
+/// How many finished workloads may wait for the scheduler. A scheduler that lags this far behind
+/// slows the start of new work, which is what it needs.
+const EVENTS_MAX: usize = 4_096;
+
+/// An executor in this process. A cheap handle; clones share the slots.
+#[derive(Clone)]
+pub struct LocalExecutor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    parallelism: usize,
+    state: Mutex<State>,
+    occupied: AtomicUsize,
+    start: Box<dyn Fn(Workload, Slot) + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Queue,
+    running: usize,
+    stopped: bool,
+}
+
+impl LocalExecutor {
+    /// An executor that runs each workload by `run`, and the events of those it is done with.
+    ///
+    /// `parallelism` is `[core] parallelism`; at least one workload runs at a time.
+    pub fn start<F, R>(
+        tasks: Tasks,
+        parallelism: usize,
+        run: F,
+    ) -> (Self, mpsc::Receiver<ExecutorEvent>)
+    where
+        F: Fn(Workload) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        let start = Box::new(move |workload: Workload, slot: Slot| {
+            let running = run(workload.clone());
+            let events = events.clone();
+            tasks.spawn("executor.workload", OnExit::Log, async move {
+                let slot = slot;
+                let outcome = running.await;
+                // Free the slot first: the scheduler that hears of the end asks for free slots.
+                drop(slot);
+                // A closed channel means that the scheduler is gone; the row says it all.
+                let _ = events.send(ExecutorEvent { workload, outcome }).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        });
+        let shared = Shared {
+            parallelism: parallelism.max(1),
+            state: Mutex::default(),
+            occupied: AtomicUsize::new(0),
+            start,
+        };
+        (
+            Self {
+                shared: Arc::new(shared),
+            },
+            receiver,
+        )
+    }
+
+    /// Slots that neither a running nor a waiting workload holds.
+    #[must_use]
+    pub fn open_slots(&self) -> usize {
+        self.shared.parallelism.saturating_sub(self.occupied())
+    }
+
+    /// Workloads that run or wait here.
+    #[must_use]
+    pub fn occupied(&self) -> usize {
+        self.shared.occupied.load(Ordering::Acquire)
+    }
+
+    /// Takes workloads; they start as slots come free, heaviest first.
+    pub fn queue(&self, workloads: Vec<Workload>) {
+        {
+            let mut state = self.shared.lock();
+            self.shared
+                .occupied
+                .fetch_add(workloads.len(), Ordering::AcqRel);
+            for workload in workloads {
+                state.waiting.push(workload);
+            }
+        }
+        Shared::fill(&self.shared);
+    }
+
+    /// Starts nothing any more. Waiting workloads are dropped: their rows say `queued`, and the
+    /// next scheduler takes them over.
+    pub fn stop(&self) {
+        let mut state = self.shared.lock();
+        state.stopped = true;
+        while state.waiting.pop().is_some() {
+            self.shared.occupied.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts waiting workloads while there are slots.
+    fn fill(this: &Arc<Self>) {
+        while let Some(workload) = this.take_next() {
+            (this.start)(
+                workload,
+                Slot {
+                    shared: Arc::clone(this),
+                },
+            );
+        }
+    }
+
+    fn take_next(&self) -> Option<Workload> {
+        let mut state = self.lock();
+        if state.stopped || state.running >= self.parallelism {
+            return None;
+        }
+        let workload = state.waiting.pop()?;
+        state.running += 1;
+        debug_assert!(state.waiting.len() + state.running <= self.occupied.load(Ordering::Acquire));
+        Some(workload)
+    }
+}
+
+/// Held while a workload runs. Given back on drop, so also when its supervision panics.
+struct Slot {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.shared.lock().running -= 1;
+        self.shared.occupied.fetch_sub(1, Ordering::AcqRel);
+        Shared::fill(&self.shared);
+    }
+}
+
+#[cfg(test)]
+mod tests;
