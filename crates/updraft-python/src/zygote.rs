@@ -111,7 +111,8 @@ impl Zygote {
 
     /// Waits until the zygote can fork and says what is in it.
     pub async fn ready(&self) -> Result<Versions, Error> {
-        Ok(self.current().await?.versions.clone())
+        let generation = in_service(&mut self.state.clone()).await?;
+        Ok(generation.versions.clone())
     }
 
     /// Process id of the zygote that would fork next, when there is one.
@@ -140,12 +141,11 @@ impl Zygote {
         });
         let mut state = self.state.clone();
         loop {
-            if let Some(generation) = state.borrow_and_update().generation()? {
-                match generation.orders.send(order).await {
-                    Ok(()) => return child.await.map_err(|_| Error::Lost)?,
-                    // It ended meanwhile, and its successor will be announced.
-                    Err(unsent) => order = unsent.0,
-                }
+            let generation = in_service(&mut state).await?;
+            match generation.orders.send(order).await {
+                Ok(()) => return child.await.map_err(|_| Error::Lost)?,
+                // It ended meanwhile, and its successor will be announced.
+                Err(unsent) => order = unsent.0,
             }
             state.changed().await.map_err(|_| Error::Closed)?;
         }
@@ -157,14 +157,15 @@ impl Zygote {
         // A full channel means that a replacement has been asked for already.
         let _ = self.recycle.try_send(());
     }
+}
 
-    async fn current(&self) -> Result<Arc<Generation>, Error> {
-        let mut state = self.state.clone();
-        loop {
-            if let Some(generation) = state.borrow_and_update().generation()? {
-                return Ok(generation);
-            }
-            state.changed().await.map_err(|_| Error::Closed)?;
+/// Waits for a process that can fork.
+async fn in_service(state: &mut watch::Receiver<State>) -> Result<Arc<Generation>, Error> {
+    loop {
+        let generation = state.borrow_and_update().generation()?;
+        if let Some(generation) = generation {
+            return Ok(generation);
         }
+        state.changed().await.map_err(|_| Error::Closed)?;
     }
 }
