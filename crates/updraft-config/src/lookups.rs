@@ -1,0 +1,34 @@
+//! How a value is obtained that is not written down: by a command, or from a secrets backend.
+//!
+//! Both reach out of the process, so resolution gets them as functions and tests bring their
+//! own.
+
+mod command;
+
+/// Asks the secrets backend (its class, the name of the secret); `None` when it has none.
+pub type AskSecretsBackend = dyn Fn(&str, &str) -> Result<Option<String>, String>;
+
+/// The two ways out of the process.
+pub struct Lookups<'a> {
+    /// Runs a command line and gives what it printed, untrimmed, or why it failed.
+    pub run_command: &'a dyn Fn(&str) -> Result<String, String>,
+    /// Asks the secrets backend.
+    pub ask_secrets_backend: &'a AskSecretsBackend,
+}
+
+impl Lookups<'static> {
+    /// Commands run on this machine. Secrets backends are Python classes and need a helper that
+    /// does not run yet while settings load, so a `_SECRET` is refused with a way out.
+    pub fn of_machine() -> Self {
+        Self {
+            run_command: &command::run,
+            ask_secrets_backend: &refuse_secrets_backend,
+        }
+    }
+}
+
+fn refuse_secrets_backend(class: &str, _name: &str) -> Result<Option<String>, String> {
+    Err(format!(
+        "{class} cannot be asked at start-up; use the option's _CMD form instead"
+    ))
+}
