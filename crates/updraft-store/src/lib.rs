@@ -1,1 +1,46 @@
-//! `updraft-store`.
+//! The metadata store: every row Updraft keeps, on SQLite or PostgreSQL.
+//!
+//! The only crate that knows SQL. It loads rows, applies what others decided by compare-and-set,
+//! and decides nothing itself: when a task instance may be queued is the planner's business; that
+//! two schedulers never queue the same one is the store's.
+//!
+//! Start with [`Store`] (open, migrate, read, write), then [`Reader`] and [`Tx`]: reads are methods
+//! on [`Reader`], writes are methods on [`Tx`], which is a reader too. One file per aggregate.
+//!
+//! Every call fails with [`Error`] when the database does; what else can happen is in the return type.
+//!
+//! One SQL text serves both databases, through sqlx's `Any` driver; where the dialects really
+//! differ, [`Dialect`] gives the fragment. In the tables instants are microseconds since the epoch,
+//! JSON and UUIDs are text, durations are seconds.
+//!
+//! # Locks
+//! A transaction that locks rows of several tables does so in this order: `dag_run`,
+//! `task_instance`, `slot_pool`. On SQLite there is one writer at a time, so order does not matter;
+//! on PostgreSQL breaking it means deadlocks. No network call, channel send or Python runs inside a
+//! transaction. Serialization failures, deadlocks and a busy file are retried in one place,
+//! [`Store::retry`].
+//!
+//! # Hints
+//! [`Store::changes`] says where something changed, after the commit. A lost hint costs latency and
+//! never correctness: whoever listens also scans now and then.
+
+mod change;
+mod dialect;
+mod error;
+mod job;
+mod keyring;
+mod location;
+mod migrate;
+mod pool;
+mod row;
+mod session;
+mod store;
+
+pub use change::{Change, Changes};
+pub use dialect::Dialect;
+pub use error::Error;
+pub use job::NewJob;
+pub use keyring::Keyring;
+pub use migrate::SchemaState;
+pub use session::{Reader, Tx};
+pub use store::{Store, StoreOptions};

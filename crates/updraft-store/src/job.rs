@@ -1,0 +1,130 @@
+//! Rows of `job`: which roles are alive.
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use updraft_model::JobId;
+use updraft_model::job::{Job, JobState, JobType};
+
+use crate::row::{Columns, micros};
+use crate::{Error, Reader, Tx};
+
+const JOB_COLUMNS: &str = "id, job_type, state, start_date, end_date, latest_heartbeat, hostname, \
+                           unixname, pid";
+
+/// What it takes to register a role that starts.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    pub job_type: JobType,
+    pub hostname: String,
+    pub unixname: String,
+    pub pid: i32,
+}
+
+impl Tx {
+    /// Registers a starting role.
+    pub async fn start_job(&mut self, job: &NewJob, now: Timestamp) -> Result<Job, Error> {
+        let statement = sqlx::query(
+            "INSERT INTO job (job_type, state, start_date, latest_heartbeat, hostname, unixname, pid)
+             VALUES ($1, 'running', $2, $2, $3, $4, $5)
+             RETURNING id, job_type, state, start_date, end_date, latest_heartbeat, hostname,
+                       unixname, pid",
+        )
+        .bind(job.job_type.as_str())
+        .bind(micros(now))
+        .bind(job.hostname.as_str())
+        .bind(job.unixname.as_str())
+        .bind(job.pid);
+        job_from(&self.fetch_one("start a job", statement).await?)
+    }
+
+    /// Renews the sign of life. `false`: the job was declared dead meanwhile and must stop.
+    pub async fn heartbeat_job(&mut self, id: JobId, now: Timestamp) -> Result<bool, Error> {
+        let statement = sqlx::query(
+            "UPDATE job
+                SET latest_heartbeat = $2
+              WHERE id = $1 AND state = 'running'",
+        )
+        .bind(id.0)
+        .bind(micros(now));
+        Ok(self
+            .execute("renew the heartbeat of a job", statement)
+            .await?
+            == 1)
+    }
+
+    /// Ends a job that is still running.
+    pub async fn end_job(
+        &mut self,
+        id: JobId,
+        state: JobState,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let statement = sqlx::query(
+            "UPDATE job
+                SET state = $2, end_date = $3
+              WHERE id = $1 AND state = 'running'",
+        )
+        .bind(id.0)
+        .bind(state.as_str())
+        .bind(micros(now));
+        self.execute("end a job", statement).await?;
+        Ok(())
+    }
+
+    /// Declares the jobs dead whose last sign of life is older than `since`.
+    pub async fn fail_dead_jobs(
+        &mut self,
+        job_type: JobType,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<JobId>, Error> {
+        let statement = sqlx::query(
+            "UPDATE job
+                SET state = 'failed', end_date = $3
+              WHERE job_type = $1 AND state = 'running' AND latest_heartbeat < $2
+              RETURNING id",
+        )
+        .bind(job_type.as_str())
+        .bind(micros(since))
+        .bind(micros(now));
+        self.fetch_all("declare dead jobs", statement)
+            .await?
+            .iter()
+            .map(|row| Columns::of("job", row).big().map(JobId))
+            .collect()
+    }
+}
+
+impl Reader {
+    /// The job of this type with the newest sign of life, for the health page.
+    pub async fn find_latest_job(&mut self, job_type: JobType) -> Result<Option<Job>, Error> {
+        let statement = sqlx::query(crate::row::assembled(format!(
+            "SELECT {JOB_COLUMNS}
+               FROM job
+              WHERE job_type = $1
+              ORDER BY (state = 'running') DESC, latest_heartbeat DESC
+              LIMIT 1"
+        )))
+        .bind(job_type.as_str());
+        self.fetch_optional("find a job", statement)
+            .await?
+            .as_ref()
+            .map(job_from)
+            .transpose()
+    }
+}
+
+fn job_from(row: &AnyRow) -> Result<Job, Error> {
+    let mut columns = Columns::of("job", row);
+    Ok(Job {
+        id: JobId(columns.big()?),
+        job_type: columns.parsed()?,
+        state: columns.parsed()?,
+        start_date: columns.instant()?,
+        end_date: columns.instant_or_null()?,
+        latest_heartbeat: columns.instant()?,
+        hostname: columns.owned()?,
+        unixname: columns.owned()?,
+        pid: columns.int()?,
+    })
+}

@@ -1,0 +1,5 @@
+//! The store suite: one body per behaviour, run on each backend.
+
+mod backends;
+mod foundation;
+mod jobs_and_pools;
