@@ -1,1 +1,32 @@
-//! `updraft-timetable`.
+//! When runs of a Dag are due: cron expressions, data intervals, time zones, and every timetable
+//! that Airflow ships.
+//!
+//! Pure: `now` is an argument, the zone database is compiled in, and the random part of a run id
+//! comes from the caller. The crate does not know what runs exist, and it does not evaluate
+//! timetable classes of the user: those are [`Timetable::Custom`] and answer
+//! [`Error::NeedsPython`].
+//!
+//! Start with [`Timetable`]. Beneath it lie, from the bottom up: `cron` (expressions over
+//! wall-clock times), `zone` (wall clocks on the time line, with their gaps and folds), `delta`
+//! (Python's time differences) and `ticks` (stepping by either).
+
+mod cron;
+mod delta;
+mod error;
+mod key_format;
+mod run_id;
+mod run_info;
+mod ticks;
+mod timetable;
+mod zone;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use run_id::{generate_run_id, infer_run_type, isoformat, isoformat_at};
+pub use run_info::{DagRunInfo, DataInterval, TimeRestriction};
+pub use timetable::{
+    AssetOrTime, AssetTriggered, CronPartition, Custom, DagRunInfos, DataIntervals, Events,
+    MultipleCronTrigger, PartitionedAsset, Timetable, Trigger,
+};
