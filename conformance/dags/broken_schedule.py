@@ -1,0 +1,5 @@
+"""Its schedule is no cron expression."""
+
+from airflow.sdk import DAG
+
+DAG(dag_id="conformance_broken_schedule", schedule="every full moon")

@@ -1,0 +1,3 @@
+"""Is not Python: airflow.sdk DAG."""
+
+def half_a_function(

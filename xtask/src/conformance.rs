@@ -1,0 +1,94 @@
+//! Runs the same Dags on real Airflow and on Updraft and demands the same outcome.
+//!
+//! The Dags are the examples inside the user's own Airflow packages, unmodified, and those of
+//! `conformance/dags/`, which exercise what the examples leave out. What real Airflow made of
+//! them is kept in `conformance/airflow-<version>/`, so that a normal run needs no Airflow.
+
+mod compare;
+mod outcome;
+mod plan;
+mod record;
+mod session;
+
+use anyhow::{Context as _, Result, bail};
+
+pub(crate) use session::copy_folder;
+
+use crate::engine::EngineKind;
+use outcome::Outcomes;
+use plan::Plan;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Run real Airflow and store what it does as the new record.
+    #[arg(long, conflicts_with_all = ["both", "engine"])]
+    record: bool,
+    /// Run both engines now and compare them directly, without the record.
+    #[arg(long, conflicts_with = "engine")]
+    both: bool,
+    /// The engine that is held against the record.
+    #[arg(long, value_enum, default_value = "updraft")]
+    engine: EngineKind,
+    /// Only these Dags (comma separated); everything else is left alone.
+    #[arg(long, value_delimiter = ',')]
+    dags: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let plan = Plan::read()?;
+    if arguments.record {
+        let found = session::run(EngineKind::Airflow, &plan, &arguments.dags)?;
+        return record::write(&found, &arguments.dags);
+    }
+    let (expected, found) = if arguments.both {
+        let expected = session::run(EngineKind::Airflow, &plan, &arguments.dags)?;
+        (
+            expected,
+            session::run(EngineKind::Updraft, &plan, &arguments.dags)?,
+        )
+    } else {
+        let expected = record::read(&arguments.dags)
+            .context("run `cargo xtask conformance --record` first")?;
+        (
+            expected,
+            session::run(arguments.engine, &plan, &arguments.dags)?,
+        )
+    };
+    report(&expected, &found, &plan)
+}
+
+/// What the gate runs: Updraft against the record, all Dags.
+pub(crate) fn run_against_record() -> Result<()> {
+    run(&Arguments {
+        record: false,
+        both: false,
+        engine: EngineKind::Updraft,
+        dags: Vec::new(),
+    })
+}
+
+fn report(expected: &Outcomes, found: &Outcomes, plan: &Plan) -> Result<()> {
+    let differences = compare::differences(expected, found);
+    let (explained, unexplained): (Vec<_>, Vec<_>) = differences
+        .into_iter()
+        .partition(|difference| plan.explanation(difference).is_some());
+    for difference in &explained {
+        let reason = plan.explanation(difference).unwrap_or_default();
+        println!("known     {difference}\n          because {reason}");
+    }
+    for difference in &unexplained {
+        println!("DIFFERENT {difference}");
+    }
+    let (dags, instances, xcoms) = expected.sizes();
+    println!(
+        "\nconformance: {dags} Dags, {instances} task instances, {xcoms} XComs compared; \
+         {} excluded; {} known and {} unexplained differences",
+        plan.excluded.len(),
+        explained.len(),
+        unexplained.len()
+    );
+    if !unexplained.is_empty() {
+        bail!("{} unexplained differences", unexplained.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! `conformance/plan.json`: which Dags run, when, and what about them cannot be compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::compare::Difference;
+use crate::workspace;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plan {
+    /// The logical date of a run that has no entry in `runs`: with it, templates render the same
+    /// text on every machine and day.
+    pub(super) logical_date: String,
+    /// Dag id to the reason why it is not run.
+    pub(super) excluded: BTreeMap<String, String>,
+    /// Dag id to the Dags whose runs must have ended before: their asset events are its input.
+    #[serde(default)]
+    pub(super) after: BTreeMap<String, Vec<String>>,
+    /// Dags that are triggered more than once, or with a `conf`.
+    #[serde(default)]
+    runs: BTreeMap<String, Vec<RunPlan>>,
+    /// Dags whose callbacks write to `callbacks/<dag_id>.txt` beside the Dags folder.
+    #[serde(default)]
+    pub(super) callbacks: BTreeSet<String>,
+    /// Dag id, task id, XCom key, and why the value differs from run to run.
+    #[serde(default)]
+    unstable_xcoms: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+    /// Pools that must exist: name and slots.
+    #[serde(default)]
+    pub(super) pools: BTreeMap<String, u32>,
+    /// Variables that must exist.
+    #[serde(default)]
+    pub(super) variables: BTreeMap<String, String>,
+    /// Differences we know of: the start of their text, and the reason.
+    #[serde(default)]
+    known_differences: BTreeMap<String, String>,
+}
+
+/// One run to trigger.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunPlan {
+    pub(super) run_id: String,
+    pub(super) logical_date: String,
+    #[serde(default)]
+    pub(super) conf: Map<String, Value>,
+}
+
+impl Plan {
+    pub(super) fn read() -> Result<Self> {
+        let path = workspace::root().join("conformance/plan.json");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("failed to read `{}`", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("failed to parse `{}`", path.display()))
+    }
+
+    pub(super) fn runs_of(&self, dag_id: &str) -> Vec<RunPlan> {
+        let single = || {
+            vec![RunPlan {
+                run_id: "conformance".to_owned(),
+                logical_date: self.logical_date.clone(),
+                conf: Map::new(),
+            }]
+        };
+        self.runs.get(dag_id).cloned().unwrap_or_else(single)
+    }
+
+    pub(super) fn is_unstable(&self, dag_id: &str, task_id: &str, key: &str) -> bool {
+        self.unstable_xcoms
+            .get(dag_id)
+            .and_then(|tasks| tasks.get(task_id))
+            .is_some_and(|keys| keys.contains_key(key))
+    }
+
+    pub(super) fn explanation(&self, difference: &Difference) -> Option<&str> {
+        let text = difference.to_string();
+        let known = self.known_differences.iter();
+        known
+            .filter(|(start, _)| text.starts_with(*start))
+            .map(|(_, reason)| reason.as_str())
+            .next()
+    }
+}

@@ -1,0 +1,273 @@
+//! Starts an engine, runs every planned Dag on it and reads the outcomes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use super::outcome::{self, DagOutcome, Outcomes};
+use super::plan::Plan;
+use crate::engine::{Engine, EngineKind, Launch, fresh_home};
+use crate::rest::{RestClient, segment};
+use crate::workspace;
+
+/// Dags that run at once: enough to keep two cores busy, few enough that short timeouts in the
+/// Dags still mean what they say.
+const ACTIVE_MAX: usize = 4;
+/// A run that takes longer counts as stuck; its state is compared as it is.
+const RUN_MAX: Duration = Duration::from_secs(240);
+/// All Dag files must have been read by then.
+const LOAD_MAX: Duration = Duration::from_secs(300);
+/// The list of Dags counts as complete when it has not grown for so long.
+const LOAD_QUIET: Duration = Duration::from_secs(25);
+/// Callbacks run after the run has ended, in another process; this is how long we wait for
+/// another line of theirs.
+const CALLBACKS_QUIET: Duration = Duration::from_secs(8);
+const POLL: Duration = Duration::from_millis(250);
+
+/// Runs the planned Dags, or only those named, and returns what became of them.
+pub(super) fn run(kind: EngineKind, plan: &Plan, only: &[String]) -> Result<Outcomes> {
+    kind.prepare()?;
+    let name = kind.name().to_lowercase();
+    let home = fresh_home(&workspace::cache("conformance")?, &name)?;
+    copy_folder(
+        &workspace::root().join("conformance/dags"),
+        &home.join("dags"),
+    )?;
+    let parallelism = ("AIRFLOW__CORE__PARALLELISM".to_owned(), "8".to_owned());
+    let engine = kind.start(&Launch {
+        home,
+        with_examples: true,
+        settings: vec![parallelism],
+    })?;
+    println!(
+        "{} is ready after {:.1} s",
+        kind.name(),
+        engine.ready_after.as_secs_f64()
+    );
+
+    prepare(&engine.rest, plan)?;
+    let loaded = wait_for_dags(&engine.rest)?;
+    println!("{} has loaded {} Dags", kind.name(), loaded.len());
+    let mut outcomes = Outcomes {
+        import_errors: import_errors(&engine.rest)?,
+        ..Outcomes::default()
+    };
+    let wanted = loaded.into_iter().filter(|dag_id| {
+        !plan.excluded.contains_key(dag_id) && (only.is_empty() || only.contains(dag_id))
+    });
+    outcomes.dags = Session {
+        engine: &engine,
+        plan,
+    }
+    .run_all(wanted.collect())?;
+    Ok(outcomes)
+}
+
+/// Creates the pools and variables the Dags ask for.
+fn prepare(rest: &RestClient, plan: &Plan) -> Result<()> {
+    for (name, slots) in &plan.pools {
+        rest.post(
+            "/api/v2/pools",
+            &json!({ "name": name, "slots": slots, "include_deferred": false }),
+        )?;
+    }
+    for (key, value) in &plan.variables {
+        rest.post("/api/v2/variables", &json!({ "key": key, "value": value }))?;
+    }
+    Ok(())
+}
+
+/// Waits until no new Dag has turned up for a while.
+fn wait_for_dags(rest: &RestClient) -> Result<BTreeSet<String>> {
+    let started = Instant::now();
+    let mut known = BTreeSet::new();
+    let mut last_change = Instant::now();
+    while started.elapsed() < LOAD_MAX {
+        let mut now = BTreeSet::new();
+        for dag in rest.list("/api/v2/dags", "dags")? {
+            now.insert(
+                dag["dag_id"]
+                    .as_str()
+                    .context("a Dag without `dag_id`")?
+                    .to_owned(),
+            );
+        }
+        if now != known {
+            known = now;
+            last_change = Instant::now();
+        }
+        if !known.is_empty() && last_change.elapsed() > LOAD_QUIET {
+            return Ok(known);
+        }
+        std::thread::sleep(POLL);
+    }
+    bail!(
+        "the list of Dags still changes after {LOAD_MAX:?}; {} are loaded",
+        known.len()
+    );
+}
+
+fn import_errors(rest: &RestClient) -> Result<BTreeSet<String>> {
+    let errors = rest.list("/api/v2/importErrors", "import_errors")?;
+    let name = |error: &Value| error["filename"].as_str().map(relative_to_bundle);
+    errors
+        .iter()
+        .map(|error| name(error).context("an import error without `filename`"))
+        .collect()
+}
+
+/// Engines differ in whether they report a path within the bundle or an absolute one.
+fn relative_to_bundle(path: &str) -> String {
+    let cut = ["/example_dags/", "/dags/"]
+        .iter()
+        .find_map(|folder| path.rsplit_once(folder));
+    cut.map_or(path, |(_, relative)| relative).to_owned()
+}
+
+struct Session<'a> {
+    engine: &'a Engine,
+    plan: &'a Plan,
+}
+
+impl Session<'_> {
+    fn run_all(&self, dag_ids: BTreeSet<String>) -> Result<BTreeMap<String, DagOutcome>> {
+        let total = dag_ids.len();
+        let mut waiting: VecDeque<String> = dag_ids.iter().cloned().collect();
+        let mut active: Vec<(String, Instant)> = Vec::new();
+        let mut outcomes: BTreeMap<String, DagOutcome> = BTreeMap::new();
+        while outcomes.len() < total {
+            let is_due = |dag_id: &String| {
+                let before = self.plan.after.get(dag_id).into_iter().flatten();
+                before
+                    .filter(|other| dag_ids.contains(*other))
+                    .all(|other| outcomes.contains_key(other))
+            };
+            while active.len() < ACTIVE_MAX
+                && let Some(next) = waiting.iter().position(is_due)
+                && let Some(dag_id) = waiting.remove(next)
+            {
+                self.trigger(&dag_id)?;
+                active.push((dag_id, Instant::now()));
+            }
+            if active.is_empty() {
+                bail!("the plan's `after` goes round in circles: {waiting:?}");
+            }
+            let mut still_active = Vec::new();
+            for (dag_id, since) in active {
+                if since.elapsed() < RUN_MAX && !self.has_ended(&dag_id)? {
+                    still_active.push((dag_id, since));
+                    continue;
+                }
+                let outcome = self.finish(&dag_id)?;
+                let states: Vec<&str> = outcome.runs.iter().map(|run| run.state.as_str()).collect();
+                let place = outcomes.len() + 1;
+                println!(
+                    "[{place:3}/{total}] {dag_id}: {} after {:.1} s",
+                    states.join(", "),
+                    since.elapsed().as_secs_f64()
+                );
+                outcomes.insert(dag_id, outcome);
+            }
+            active = still_active;
+            std::thread::sleep(POLL);
+        }
+        Ok(outcomes)
+    }
+
+    fn trigger(&self, dag_id: &str) -> Result<()> {
+        self.pause(dag_id, false)?;
+        for run in self.plan.runs_of(dag_id) {
+            let body = json!({
+                "dag_run_id": run.run_id,
+                "logical_date": run.logical_date,
+                "run_after": run.logical_date,
+                "conf": run.conf,
+            });
+            self.engine
+                .rest
+                .post(&format!("/api/v2/dags/{}/dagRuns", segment(dag_id)), &body)?;
+        }
+        Ok(())
+    }
+
+    fn pause(&self, dag_id: &str, paused: bool) -> Result<()> {
+        let path = format!("/api/v2/dags/{}", segment(dag_id));
+        self.engine
+            .rest
+            .patch(&path, &json!({ "is_paused": paused }))
+            .map(drop)
+    }
+
+    fn has_ended(&self, dag_id: &str) -> Result<bool> {
+        for run in self.plan.runs_of(dag_id) {
+            let path = format!(
+                "/api/v2/dags/{}/dagRuns/{}",
+                segment(dag_id),
+                segment(&run.run_id)
+            );
+            let state = self.engine.rest.get(&path)?["state"].take();
+            if state != "success" && state != "failed" {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn finish(&self, dag_id: &str) -> Result<DagOutcome> {
+        let callbacks = self.read_callbacks(dag_id);
+        let mut runs = Vec::new();
+        for run in self.plan.runs_of(dag_id) {
+            runs.push(outcome::read_run(
+                self.engine,
+                self.plan,
+                dag_id,
+                &run.run_id,
+            )?);
+        }
+        self.pause(dag_id, true)?;
+        Ok(DagOutcome {
+            dag_id: dag_id.to_owned(),
+            runs,
+            callbacks,
+        })
+    }
+
+    /// Waits for the Dag's callbacks and reads what they wrote.
+    fn read_callbacks(&self, dag_id: &str) -> Vec<String> {
+        if !self.plan.callbacks.contains(dag_id) {
+            return Vec::new();
+        }
+        let path = self.engine.home.join(format!("callbacks/{dag_id}.txt"));
+        let read = || fs::read_to_string(&path).unwrap_or_default();
+        let (mut text, mut last_change) = (read(), Instant::now());
+        while last_change.elapsed() < CALLBACKS_QUIET {
+            std::thread::sleep(POLL);
+            let now = read();
+            if now != text {
+                (text, last_change) = (now, Instant::now());
+            }
+        }
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+}
+
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    let named = || format!("failed to copy `{}`", from.display());
+    fs::create_dir_all(to).with_context(named)?;
+    for entry in fs::read_dir(from).with_context(named)? {
+        let entry = entry.with_context(named)?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target).with_context(named)?;
+        }
+    }
+    Ok(())
+}

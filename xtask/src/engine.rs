@@ -1,0 +1,172 @@
+//! What conformance and bench know of an engine: a REST client and a Dags folder.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::postgres::Postgres;
+use crate::rest::RestClient;
+use crate::service::Service;
+use crate::{airflow, updraft};
+
+/// The user both engines are given.
+pub(crate) const USERNAME: &str = "admin";
+/// Its password: the servers listen on loopback and live for minutes.
+pub(crate) const PASSWORD: &str = "not-a-secret";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum EngineKind {
+    Updraft,
+    Airflow,
+}
+
+impl EngineKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Updraft => "Updraft",
+            Self::Airflow => "Airflow",
+        }
+    }
+
+    /// Installs or builds what the engine needs, so that starting it takes no part of a
+    /// measurement.
+    pub(crate) fn prepare(self) -> Result<()> {
+        match self {
+            Self::Updraft => updraft::build(),
+            Self::Airflow => airflow::install().map(drop),
+        }
+    }
+
+    pub(crate) fn start(self, launch: &Launch) -> Result<Engine> {
+        match self {
+            Self::Updraft => updraft::start(launch),
+            Self::Airflow => airflow::start(launch),
+        }
+    }
+}
+
+/// How an engine is to be started.
+pub(crate) struct Launch {
+    /// A fresh folder: becomes `AIRFLOW_HOME`; Dags are read from `dags/` in it.
+    pub(crate) home: PathBuf,
+    pub(crate) with_examples: bool,
+    /// `AIRFLOW__SECTION__KEY` settings on top of the engine's defaults.
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Launch {
+    pub(crate) fn dags_folder(&self) -> PathBuf {
+        self.home.join("dags")
+    }
+
+    /// The environment both engines get: Airflow's own words for Airflow's own settings.
+    pub(crate) fn environment(&self, port: u16) -> Vec<(String, String)> {
+        let flag = |on: bool| if on { "True" } else { "False" }.to_owned();
+        let mut environment = vec![
+            ("AIRFLOW_HOME".to_owned(), self.home.display().to_string()),
+            (
+                "AIRFLOW__CORE__DAGS_FOLDER".to_owned(),
+                self.dags_folder().display().to_string(),
+            ),
+            (
+                "AIRFLOW__CORE__LOAD_EXAMPLES".to_owned(),
+                flag(self.with_examples),
+            ),
+            ("AIRFLOW__API__HOST".to_owned(), "127.0.0.1".to_owned()),
+            ("AIRFLOW__API__PORT".to_owned(), port.to_string()),
+        ];
+        environment.extend(self.settings.iter().cloned());
+        environment
+    }
+}
+
+/// A running engine. Dropping it stops all its processes.
+pub(crate) struct Engine {
+    pub(crate) kind: EngineKind,
+    pub(crate) rest: RestClient,
+    pub(crate) port: u16,
+    pub(crate) home: PathBuf,
+    /// From the start of the first process to a healthy answer and a token.
+    pub(crate) ready_after: Duration,
+    services: Vec<Service>,
+    /// Held until the services have stopped: fields are dropped in this order.
+    _database: Option<Postgres>,
+}
+
+impl Engine {
+    /// Waits until the started `services` answer as one healthy Airflow, and logs in.
+    pub(crate) fn when_ready(
+        kind: EngineKind,
+        launch: &Launch,
+        port: u16,
+        started: Instant,
+        mut services: Vec<Service>,
+        database: Option<Postgres>,
+    ) -> Result<Self> {
+        let mut rest = RestClient::new(port);
+        let deadline = started + READY_MAX;
+        loop {
+            for service in &mut services {
+                service.require_alive()?;
+            }
+            if is_healthy(&rest) && rest.log_in(USERNAME, PASSWORD).is_ok() {
+                break;
+            }
+            if Instant::now() > deadline {
+                let tails: Vec<String> = services.iter().map(Service::log_tail).collect();
+                rest.log_in(USERNAME, PASSWORD).with_context(|| {
+                    format!(
+                        "{} is not healthy after {READY_MAX:?}; its logs end:\n{}",
+                        kind.name(),
+                        tails.join("\n---\n")
+                    )
+                })?;
+            }
+            std::thread::sleep(READY_POLL);
+        }
+        Ok(Self {
+            kind,
+            rest,
+            port,
+            home: launch.home.clone(),
+            ready_after: started.elapsed(),
+            services,
+            _database: database,
+        })
+    }
+
+    pub(crate) fn dags_folder(&self) -> PathBuf {
+        self.home.join("dags")
+    }
+
+    /// The engine's own processes, as they were started; not the database server.
+    pub(crate) fn root_pids(&self) -> Vec<u32> {
+        self.services.iter().map(Service::pid).collect()
+    }
+}
+
+const READY_MAX: Duration = Duration::from_secs(180);
+const READY_POLL: Duration = Duration::from_millis(20);
+
+/// All four roles report a fresh heartbeat.
+fn is_healthy(rest: &RestClient) -> bool {
+    let Ok(health) = rest.get("/api/v2/monitor/health") else {
+        return false;
+    };
+    ["metadatabase", "scheduler", "triggerer", "dag_processor"]
+        .iter()
+        .all(|role| health[role]["status"] == "healthy")
+}
+
+/// Makes an empty home with an empty Dags folder for one start of an engine.
+pub(crate) fn fresh_home(cache: &Path, name: &str) -> Result<PathBuf> {
+    let home = cache.join(name);
+    if home.exists() {
+        std::fs::remove_dir_all(&home)
+            .with_context(|| format!("failed to empty `{}`", home.display()))?;
+    }
+    std::fs::create_dir_all(home.join("dags"))
+        .with_context(|| format!("failed to create `{}`", home.display()))?;
+    Ok(home)
+}
