@@ -16,5 +16,9 @@
 
 pub mod frame;
 pub mod json;
+pub mod line_splitter;
+pub mod log_line;
+pub mod masker;
 pub mod message;
 pub mod scalar;
+pub mod session;

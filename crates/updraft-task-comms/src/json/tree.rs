@@ -115,6 +115,24 @@ impl<'a> Json<'a> {
     }
 }
 
+impl<'a> From<&'a str> for Json<'a> {
+    fn from(text: &'a str) -> Self {
+        Json::Text(text.into())
+    }
+}
+
+impl From<String> for Json<'_> {
+    fn from(text: String) -> Self {
+        Json::Text(text.into())
+    }
+}
+
+impl From<i32> for Json<'_> {
+    fn from(number: i32) -> Self {
+        Json::Int(number.into())
+    }
+}
+
 impl From<&serde_json::Value> for Json<'static> {
     fn from(value: &serde_json::Value) -> Self {
         use serde_json::Value;

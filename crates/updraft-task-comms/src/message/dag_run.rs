@@ -142,7 +142,7 @@ pub struct DagRunStateResult {
 /// Answers [`GetPreviousDagRun`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PreviousDagRunResult {
-    pub dag_run: Option<DagRun>,
+    pub dag_run: Option<Box<DagRun>>,
 }
 
 /// Answers [`GetPrevSuccessfulDagRun`]; all null when there is none.

@@ -21,10 +21,6 @@ pub struct DagFileParseRequest {
 /// A callback that the scheduler wants to be run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "rare, short-lived, and boxes would be in every caller's way"
-)]
 pub enum CallbackRequest {
     TaskCallbackRequest(TaskCallbackRequest),
     DagCallbackRequest(DagCallbackRequest),

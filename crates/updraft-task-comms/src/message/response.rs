@@ -8,7 +8,6 @@ use crate::json::JsonText;
 /// The body of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type")]
-#[expect(clippy::large_enum_variant, reason = "one at a time, encoded at once")]
 pub enum Response {
     XComResult(XComResult),
     XComCountResponse(XComCountResponse),
@@ -25,7 +24,7 @@ pub enum Response {
     AssetEventsResult(AssetEventsResult),
 
     DagResult(DagResult),
-    DagRunResult(DagRun),
+    DagRunResult(Box<DagRun>),
     DagRunStateResult(DagRunStateResult),
     PreviousDagRunResult(PreviousDagRunResult),
     PrevSuccessfulDagRunResult(PrevSuccessfulDagRunResult),
