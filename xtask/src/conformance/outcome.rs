@@ -50,6 +50,19 @@ pub(super) struct RunOutcome {
     pub(super) xcoms: Vec<XcomOutcome>,
 }
 
+impl RunOutcome {
+    /// The engine did not take the request for this run.
+    pub(super) fn refused(run_id: String, status: u16) -> Self {
+        let state = format!("refused with status {status}");
+        Self {
+            run_id,
+            state,
+            task_instances: Vec::new(),
+            xcoms: Vec::new(),
+        }
+    }
+}
+
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InstanceOutcome {

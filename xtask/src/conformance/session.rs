@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
+use ureq::http::Method;
 
-use super::outcome::{self, DagOutcome, Outcomes};
+use super::outcome::{self, DagOutcome, Outcomes, RunOutcome};
 use super::plan::Plan;
 use crate::engine::{Engine, EngineKind, Launch, fresh_home};
 use crate::rest::{RestClient, segment};
@@ -128,6 +129,14 @@ fn relative_to_bundle(path: &str) -> String {
     cut.map_or(path, |(_, relative)| relative).to_owned()
 }
 
+/// A Dag whose runs were asked for.
+struct Active {
+    dag_id: String,
+    since: Instant,
+    accepted: Vec<String>,
+    refused: Vec<RunOutcome>,
+}
+
 struct Session<'a> {
     engine: &'a Engine,
     plan: &'a Plan,
@@ -137,7 +146,7 @@ impl Session<'_> {
     fn run_all(&self, dag_ids: BTreeSet<String>) -> Result<BTreeMap<String, DagOutcome>> {
         let total = dag_ids.len();
         let mut waiting: VecDeque<String> = dag_ids.iter().cloned().collect();
-        let mut active: Vec<(String, Instant)> = Vec::new();
+        let mut active: Vec<Active> = Vec::new();
         let mut outcomes: BTreeMap<String, DagOutcome> = BTreeMap::new();
         while outcomes.len() < total {
             let is_due = |dag_id: &String| {
@@ -150,27 +159,27 @@ impl Session<'_> {
                 && let Some(next) = waiting.iter().position(is_due)
                 && let Some(dag_id) = waiting.remove(next)
             {
-                self.trigger(&dag_id)?;
-                active.push((dag_id, Instant::now()));
+                active.push(self.trigger(dag_id)?);
             }
             if active.is_empty() {
                 bail!("the plan's `after` goes round in circles: {waiting:?}");
             }
             let mut still_active = Vec::new();
-            for (dag_id, since) in active {
-                if since.elapsed() < RUN_MAX && !self.has_ended(&dag_id)? {
-                    still_active.push((dag_id, since));
+            for dag in active {
+                if dag.since.elapsed() < RUN_MAX && !self.has_ended(&dag)? {
+                    still_active.push(dag);
                     continue;
                 }
-                let outcome = self.finish(&dag_id)?;
+                let seconds = dag.since.elapsed().as_secs_f64();
+                let outcome = self.finish(dag)?;
                 let states: Vec<&str> = outcome.runs.iter().map(|run| run.state.as_str()).collect();
                 let place = outcomes.len() + 1;
                 println!(
-                    "[{place:3}/{total}] {dag_id}: {} after {:.1} s",
-                    states.join(", "),
-                    since.elapsed().as_secs_f64()
+                    "[{place:3}/{total}] {}: {} after {seconds:.1} s",
+                    outcome.dag_id,
+                    states.join(", ")
                 );
-                outcomes.insert(dag_id, outcome);
+                outcomes.insert(outcome.dag_id.clone(), outcome);
             }
             active = still_active;
             std::thread::sleep(POLL);
@@ -178,20 +187,31 @@ impl Session<'_> {
         Ok(outcomes)
     }
 
-    fn trigger(&self, dag_id: &str) -> Result<()> {
-        self.pause(dag_id, false)?;
-        for run in self.plan.runs_of(dag_id) {
+    /// Unpauses the Dag and asks for its runs. That an engine refuses one is an outcome, too.
+    fn trigger(&self, dag_id: String) -> Result<Active> {
+        self.pause(&dag_id, false)?;
+        let path = format!("/api/v2/dags/{}/dagRuns", segment(&dag_id));
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+        for run in self.plan.runs_of(&dag_id) {
             let body = json!({
                 "dag_run_id": run.run_id,
                 "logical_date": run.logical_date,
                 "run_after": run.logical_date,
                 "conf": run.conf,
             });
-            self.engine
-                .rest
-                .post(&format!("/api/v2/dags/{}/dagRuns", segment(dag_id)), &body)?;
+            let answer = self.engine.rest.send(Method::POST, &path, Some(&body))?;
+            if answer.status == 200 {
+                accepted.push(run.run_id);
+            } else {
+                refused.push(RunOutcome::refused(run.run_id, answer.status));
+            }
         }
-        Ok(())
+        Ok(Active {
+            dag_id,
+            since: Instant::now(),
+            accepted,
+            refused,
+        })
     }
 
     fn pause(&self, dag_id: &str, paused: bool) -> Result<()> {
@@ -202,12 +222,12 @@ impl Session<'_> {
             .map(drop)
     }
 
-    fn has_ended(&self, dag_id: &str) -> Result<bool> {
-        for run in self.plan.runs_of(dag_id) {
+    fn has_ended(&self, dag: &Active) -> Result<bool> {
+        for run_id in &dag.accepted {
             let path = format!(
                 "/api/v2/dags/{}/dagRuns/{}",
-                segment(dag_id),
-                segment(&run.run_id)
+                segment(&dag.dag_id),
+                segment(run_id)
             );
             let state = self.engine.rest.get(&path)?["state"].take();
             if state != "success" && state != "failed" {
@@ -217,20 +237,20 @@ impl Session<'_> {
         Ok(true)
     }
 
-    fn finish(&self, dag_id: &str) -> Result<DagOutcome> {
-        let callbacks = self.read_callbacks(dag_id);
-        let mut runs = Vec::new();
-        for run in self.plan.runs_of(dag_id) {
+    fn finish(&self, dag: Active) -> Result<DagOutcome> {
+        let callbacks = self.read_callbacks(&dag.dag_id);
+        let mut runs = dag.refused;
+        for run_id in &dag.accepted {
             runs.push(outcome::read_run(
                 self.engine,
                 self.plan,
-                dag_id,
-                &run.run_id,
+                &dag.dag_id,
+                run_id,
             )?);
         }
-        self.pause(dag_id, true)?;
+        self.pause(&dag.dag_id, true)?;
         Ok(DagOutcome {
-            dag_id: dag_id.to_owned(),
+            dag_id: dag.dag_id,
             runs,
             callbacks,
         })
