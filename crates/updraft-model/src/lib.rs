@@ -11,6 +11,7 @@ pub mod callback;
 pub mod connection;
 pub mod dag;
 pub mod dag_run;
+pub mod event_log;
 pub mod filter;
 pub mod id;
 pub mod job;
