@@ -12,8 +12,6 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use describe::describe;
-
 use days::DayFields;
 
 /// How far the search for a date goes before the expression counts as impossible.

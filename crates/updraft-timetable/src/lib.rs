@@ -14,6 +14,7 @@ mod cron;
 mod delta;
 mod error;
 mod key_format;
+mod next_dagrun;
 mod run_id;
 mod run_info;
 mod ticks;
@@ -24,6 +25,7 @@ mod zone;
 mod tests;
 
 pub use error::Error;
+pub use next_dagrun::next_dagrun;
 pub use run_id::{generate_run_id, infer_run_type, isoformat, isoformat_at};
 pub use run_info::{DagRunInfo, DataInterval, TimeRestriction};
 pub use timetable::{

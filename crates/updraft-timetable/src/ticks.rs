@@ -108,7 +108,7 @@ impl Ticks {
 
     pub(crate) fn description(&self) -> String {
         match self {
-            Self::Cron(cron) => crate::cron::describe(cron.cron.expression()),
+            Self::Cron(cron) => cron.cron.describe(),
             Self::Delta(_) => String::new(),
         }
     }
