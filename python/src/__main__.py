@@ -11,7 +11,7 @@ import sys
 
 def main() -> None:
     """Run the part named by the first argument."""
-    part = sys.argv[1] if len(sys.argv) == 2 else ""
+    part = " ".join(sys.argv[1:])
     if part == "zygote":
         from updraft_shim import zygote
 
@@ -21,7 +21,7 @@ def main() -> None:
 
         probe.main()
     else:
-        sys.exit(f"expected `zygote` or `probe`, found {sys.argv[1:]}")
+        sys.exit(f"expected `zygote` or `probe`, found `{part}`")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,17 @@
 mod child;
 mod environment;
 mod fds;
+mod interpreter;
 mod process_tree;
+mod provision;
 mod shim;
 mod zygote;
 
 pub use child::{ChildExit, ChildHandle, ChildKind, ChildStatus, ExitReport};
 pub use environment::for_children as environment_for_children;
 pub use fds::send_frame_with_fd;
+pub use interpreter::{AirflowInstallation, ExampleBundle, Interpreter};
 pub use process_tree::{hide_from_children, kill_leftovers, signal_tree};
+pub use provision::{ProvisionError, ProvisionRequest, PythonRuntime, provision};
 pub use shim::unpack as unpack_shim;
 pub use zygote::{Error, Versions, Zygote, ZygoteConfig};

@@ -33,6 +33,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../python/src/updraft_shim/helper.py"),
     ),
     (
+        "updraft_shim/learned.py",
+        include_str!("../../../python/src/updraft_shim/learned.py"),
+    ),
+    (
         "updraft_shim/probe.py",
         include_str!("../../../python/src/updraft_shim/probe.py"),
     ),

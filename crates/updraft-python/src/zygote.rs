@@ -11,6 +11,7 @@ mod control;
 mod error;
 mod generation;
 mod launch;
+mod learned;
 mod supervisor;
 
 use std::path::PathBuf;

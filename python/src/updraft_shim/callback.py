@@ -2,13 +2,14 @@
 
 Airflow forks with the arguments in memory, so there is no message of Airflow's for them. Ours is
 the first frame on descriptor 0: `[0, {"type": "ExecuteCallback", "callback_path",
-"callback_kwargs", "dag_rel_path", "bundle_info", "msg"}]`. Afterwards the socket speaks the usual
+"callback_kwargs", "dag_rel_path", "bundle_info"}]`. Afterwards the socket speaks the usual
 requests.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -33,7 +34,7 @@ def run() -> None:
         sys.exit(1)
 
 
-def _open_bundle(bundle_info: dict[str, str | None] | None) -> str | None:
+def _open_bundle(bundle_info: dict[str, Any] | None) -> Path | None:
     """Make the Dag bundle importable and return its folder."""
     if bundle_info is None:
         return None
@@ -44,7 +45,6 @@ def _open_bundle(bundle_info: dict[str, str | None] | None) -> str | None:
         name=bundle_info["name"], version=bundle_info["version"]
     )
     bundle.initialize()
-    path = str(bundle.path)
-    if path not in sys.path:
-        sys.path.append(path)
-    return path
+    if str(bundle.path) not in sys.path:
+        sys.path.append(str(bundle.path))
+    return Path(bundle.path)

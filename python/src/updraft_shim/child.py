@@ -7,13 +7,15 @@ the work is thus done before the work arrives.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
+import sys
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from updraft_shim import callback, dag_parse, helper, task, wire
+from updraft_shim import callback, dag_parse, helper, learned, task, wire
 
 _ENTRY_POINTS = {
     "task": task.run,
@@ -52,23 +54,38 @@ class Channels:
         """Return the descriptors that a supervisor reads and writes."""
         return [s.fileno() for s in (self.requests, self.stdout, self.stderr, self.logs)]
 
+    def close_supervised(self) -> None:
+        """Close the sockets that a supervisor reads and writes."""
+        for sock in (self.requests, self.stdout, self.stderr, self.logs):
+            sock.close()
+
     def close(self) -> None:
         """Close every socket."""
-        for sock in (self.start, self.requests, self.stdout, self.stderr, self.logs):
-            sock.close()
+        self.start.close()
+        self.close_supervised()
 
 
 def run(channels: Channels) -> NoReturn:
     """Become a child: set up, wait for the start packet, do the work, and never return."""
+    preloaded = frozenset(sys.modules)
     os.setpgid(0, 0)
     _offer_to_oom_killer()
 
     from airflow.sdk.execution_time import supervisor
 
+    # Configuring logging clears the caches of all loggers once for each logger. Once will do.
+    loggers: Any = logging.root.manager
+    loggers._clear_cache = lambda: None
+
     def target() -> None:
+        del loggers._clear_cache
+        loggers._clear_cache()
         packet = _wait_for_start(channels.start)
         os.environ.update(packet["env"])
-        _ENTRY_POINTS[packet["kind"]]()
+        try:
+            _ENTRY_POINTS[packet["kind"]]()
+        finally:
+            learned.report(channels.start, preloaded)
 
     supervisor._fork_main(
         channels.requests,
@@ -92,7 +109,6 @@ def _wait_for_start(start: socket.socket) -> wire.Packet:
     if packet is None:
         # The zygote went away before there was any work: nobody waits for this child.
         os._exit(0)
-    start.close()
     return packet
 
 

@@ -11,12 +11,20 @@ import hashlib
 import importlib
 import os
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from updraft_shim import learned
+
 _MODULES = (
     "airflow.sdk",
+    "airflow.sdk.bases.sensor",
+    "airflow.sdk._shared.logging.factory",
+    "airflow.sdk._shared.logging.remote",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.definitions.decorators",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.execution_time.callback_supervisor",
@@ -29,6 +37,7 @@ _MODULES = (
     "airflow.plugins_manager",
     "airflow.sdk.plugins_manager",
     "airflow.sdk.providers_manager_runtime",
+    "airflow.version",
     "email.message",
     "encodings.idna",
     "getpass",
@@ -43,6 +52,9 @@ _OPTIONAL_MODULES = (
     "airflow.providers.standard.operators.bash",
     "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.operators.python",
+    # The serializer imports these to know the links between Dags.
+    "airflow.providers.standard.operators.trigger_dagrun",
+    "airflow.providers.standard.sensors.external_task",
 )
 
 
@@ -62,6 +74,7 @@ class SharedAdapters:
         self._built[id(annotation)] = (annotation, self._adapter_class(annotation))
 
     def __call__(self, annotation: Any, **options: Any) -> Any:
+        """Return the prepared validator, or build one."""
         prepared = None if options else self._built.get(id(annotation))
         return prepared[1] if prepared else self._adapter_class(annotation, **options)
 
@@ -69,8 +82,11 @@ class SharedAdapters:
         return self
 
 
-def warm_up() -> None:
-    """Import Airflow, load its plugins, build validators and freeze the heap."""
+def warm_up(learned_modules: Iterable[str]) -> bool:
+    """Import Airflow and what else is known to be needed, load plugins, freeze the heap.
+
+    Return False when the process may not fork, because an import has started a thread.
+    """
     _import_without_database()
     for name in _OPTIONAL_MODULES:
         try:
@@ -79,6 +95,7 @@ def warm_up() -> None:
             continue
     _load_plugins()
     _share_validators()
+    fit_to_fork = learned.preload(learned_modules)
 
     from airflow.sdk.log import reset_logging
 
@@ -87,6 +104,7 @@ def warm_up() -> None:
     gc.collect()
     # Objects moved out of the collector's reach are not touched by it, so children share them.
     gc.freeze()
+    return fit_to_fork
 
 
 def versions() -> dict[str, str]:
@@ -130,9 +148,10 @@ def _load_plugins() -> None:
 def _share_validators() -> None:
     from airflow.dag_processing import processor
     from airflow.sdk.execution_time import comms, task_runner
+    from pydantic import JsonValue, TypeAdapter
 
-    shared = SharedAdapters(comms.TypeAdapter)
-    for annotation in (comms.ToTask, processor.ToDagProcessor, task_runner.JsonValue):
+    shared = SharedAdapters(TypeAdapter)
+    for annotation in (comms.ToTask, processor.ToDagProcessor, JsonValue):
         shared.prepare(annotation)
     for module in (comms, task_runner, processor):
-        module.TypeAdapter = shared
+        vars(module)["TypeAdapter"] = shared

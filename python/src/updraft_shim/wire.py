@@ -32,9 +32,9 @@ def send(sock: socket.socket, packet: Packet, fds: Sequence[int] = ()) -> None:
 
 
 def receive(sock: socket.socket, flags: int = 0) -> Packet | None:
-    """Return the next packet, or None when the other side is gone."""
+    """Return the next packet, or None when there is none, or the other side is gone."""
     try:
         body = sock.recv(PACKET_BYTES_MAX, flags)
-    except ConnectionResetError:
+    except (BlockingIOError, ConnectionResetError):
         return None
     return json.loads(body) if body else None

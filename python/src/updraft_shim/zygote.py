@@ -6,6 +6,7 @@ The parent speaks over a packet socket on descriptor 0:
                                                 or {"event": "refused", "seq", "error"}
     {"op": "drain"}                         ->  no new children; exit when the last one is gone
     a child ends                            ->  {"event": "exited", "pid", "status", …}
+    learned modules cannot be preloaded     ->  {"event": "preload_refused"}
 
 The descriptors are the pidfd, then the supervisor's ends of requests, stdout, stderr and logs.
 When the parent is gone the zygote exits and leaves running children alone. The process stays
@@ -19,6 +20,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import traceback
 from dataclasses import dataclass
 from typing import NoReturn
@@ -27,15 +29,18 @@ from updraft_shim import child, runtime, wire
 
 _PR_SET_CHILD_SUBREAPER = 36
 _IDLE_CHILDREN_VARIABLE = "UPDRAFT_ZYGOTE_IDLE_CHILDREN"
+_PRELOAD_VARIABLE = "UPDRAFT_ZYGOTE_PRELOAD"
 
 
 def main() -> None:
     """Serve until the parent closes the control socket."""
     control = _take_control_socket()
     idle_children = int(os.environ.pop(_IDLE_CHILDREN_VARIABLE, "0"))
-    runtime.warm_up()
+    preload = os.environ.pop(_PRELOAD_VARIABLE, "")
+    if not runtime.warm_up(preload.split()):
+        _start_again_without_preload(control, idle_children)
     zygote = Zygote(control, idle_children)
-    wire.send(control, {"event": "ready", "pid": os.getpid(), **runtime.versions()})
+    wire.send(control, {"event": "ready", **runtime.versions()})
     zygote.serve()
 
 
@@ -47,11 +52,13 @@ class IdleChild:
     pidfd: int
     near: child.Channels
 
-    def hand_over(self, control: socket.socket, seq: int) -> None:
-        """Give the child's sockets to the parent, and forget them here."""
+    def hand_over(self, control: socket.socket, seq: int) -> socket.socket:
+        """Give the child to the parent; return the socket on which it may still report."""
         packet = {"event": "spawned", "seq": seq, "pid": self.pid}
         wire.send(control, packet, [self.pidfd, *self.near.supervised()])
-        self.discard()
+        os.close(self.pidfd)
+        self.near.close_supervised()
+        return self.near.start
 
     def discard(self) -> None:
         """Close everything; a child that still waits for its start packet then exits."""
@@ -66,7 +73,7 @@ class Zygote:
         self._control = control
         self._idle_wanted = idle_children
         self._idle: list[IdleChild] = []
-        self._working: set[int] = set()
+        self._working: dict[int, socket.socket] = {}
         self._draining = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
@@ -114,8 +121,7 @@ class Zygote:
             reason = f"fork failed: {error}"
             wire.send(self._control, {"event": "refused", "seq": seq, "error": reason})
             return
-        self._working.add(chosen.pid)
-        chosen.hand_over(self._control, seq)
+        self._working[chosen.pid] = chosen.hand_over(self._control, seq)
 
     def _start(self, packet: wire.Packet) -> IdleChild:
         """Give the start packet to a spare child, or to a new one when there is none."""
@@ -156,6 +162,8 @@ class Zygote:
             near.close()
             for idle in self._idle:
                 idle.discard()
+            for start in self._working.values():
+                start.close()
             child.run(far)
         except BaseException:
             traceback.print_exc()
@@ -171,14 +179,17 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            if pid in self._working:
-                self._working.discard(pid)
+            start = self._working.pop(pid, None)
+            if start is not None:
+                with start:
+                    last = wire.receive(start, socket.MSG_DONTWAIT) or {}
                 exited = {
                     "event": "exited",
                     "pid": pid,
                     "status": os.waitstatus_to_exitcode(status),
                     "cpu_secs": usage.ru_utime + usage.ru_stime,
                     "max_rss_kib": usage.ru_maxrss,
+                    "modules": last.get("modules", []),
                 }
                 wire.send(self._control, exited)
             else:
@@ -191,6 +202,14 @@ class Zygote:
                 idle.discard()
                 self._idle.remove(idle)
                 return
+
+
+def _start_again_without_preload(control: socket.socket, idle_children: int) -> NoReturn:
+    """Replace this process, in which an import has started a thread, by a plain one."""
+    wire.send(control, {"event": "preload_refused"})
+    os.environ[_IDLE_CHILDREN_VARIABLE] = str(idle_children)
+    os.dup2(control.fileno(), 0)
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606
 
 
 def _take_control_socket() -> socket.socket:

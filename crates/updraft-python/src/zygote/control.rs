@@ -36,6 +36,8 @@ pub(super) enum Event {
         #[serde(flatten)]
         versions: Versions,
     },
+    /// What was learned started a thread when imported; the zygote begins again without it.
+    PreloadRefused,
     Spawned {
         seq: u64,
         pid: i32,
@@ -50,6 +52,8 @@ pub(super) enum Event {
         status: i32,
         cpu_secs: f64,
         max_rss_kib: u64,
+        /// What the child had to import that the zygote could have had.
+        modules: Vec<String>,
     },
 }
 

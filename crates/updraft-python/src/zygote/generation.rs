@@ -49,6 +49,8 @@ pub(super) struct Spawn {
 pub(super) enum Notice {
     /// It has grown old. It goes on until it is told to drain.
     WantsSuccessor { number: u64 },
+    /// A child had to import these.
+    Learned { modules: Vec<String> },
     /// The process is gone.
     Ended { number: u64, error: Error },
 }
@@ -225,7 +227,12 @@ impl Service {
                 status,
                 cpu_secs,
                 max_rss_kib,
+                modules,
             } => {
+                if !modules.is_empty() {
+                    // Nothing but speed is lost with it.
+                    drop(self.notices.try_send(Notice::Learned { modules }));
+                }
                 let report = ExitReport {
                     status: if status < 0 {
                         ChildStatus::Signaled(-status)
@@ -240,7 +247,9 @@ impl Service {
                     let _ = exit.send(report);
                 }
             }
-            Event::Ready { .. } => warn!(zygote = self.process.pid, "zygote was ready twice"),
+            Event::Ready { .. } | Event::PreloadRefused => {
+                warn!(zygote = self.process.pid, "zygote was ready twice")
+            }
         }
     }
 

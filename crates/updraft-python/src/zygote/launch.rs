@@ -12,10 +12,8 @@ use tokio::process::{Child, Command};
 use super::control::{Control, Event};
 use super::{Error, Versions, ZygoteConfig};
 use crate::fds;
+use crate::interpreter::{TASK_SDK_SERIES, is_in_series};
 use crate::process_tree::{INSTANCE_VARIABLE, instance_marker};
-
-/// The task SDK whose messages we speak, without its last number.
-const TASK_SDK_SERIES: &str = "1.3.";
 
 /// Enough of what the zygote prints to hold a traceback.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024;
@@ -29,6 +27,14 @@ pub(super) struct Launched {
     pub(super) control: Control,
     pub(super) process: Process,
     pub(super) versions: Versions,
+    /// Whether it had to begin again without the modules it was given.
+    pub(super) preload_refused: bool,
+}
+
+#[derive(Debug)]
+struct Ready {
+    versions: Versions,
+    preload_refused: bool,
 }
 
 /// The process, and the last of what it printed.
@@ -40,40 +46,27 @@ pub(super) struct Process {
     tail: Vec<u8>,
 }
 
-/// Starts a zygote and waits for its `ready`.
-pub(super) async fn launch(config: &ZygoteConfig) -> Result<Launched, Error> {
+/// Starts a zygote that imports `preload` beside Airflow, and waits for its `ready`.
+pub(super) async fn launch(config: &ZygoteConfig, preload: &str) -> Result<Launched, Error> {
     let (ours, theirs) = fds::packet_pair().map_err(Error::io("make the control socket"))?;
     let mut control = Control::new(ours).map_err(Error::io("watch the control socket"))?;
-    let mut process = Process::start(config, theirs)?;
-    let waited = tokio::time::timeout(config.start_timeout, async {
-        loop {
-            tokio::select! {
-                packet = control.receive() => return packet,
-                () = process.collect_output() => {}
-            }
-        }
-    })
-    .await;
-    let versions = match waited {
-        Ok(Ok(Some((Event::Ready { versions }, _)))) => versions,
-        Ok(Ok(None)) => {
-            return Err(process
-                .into_start_error("it ended before it was ready")
-                .await);
-        }
-        Ok(Ok(Some((event, _)))) => {
-            let reason = format!("expected `ready`, found {event:?}");
-            return Err(process.into_start_error(&reason).await);
-        }
-        Ok(Err(error)) => return Err(process.into_start_error(&error.to_string()).await),
+    let mut process = Process::start(config, preload, theirs)?;
+    let waited = wait_until_ready(&mut control, &mut process);
+    let ready = match tokio::time::timeout(config.start_timeout, waited).await {
+        Ok(Ok(ready)) => ready,
+        Ok(Err(reason)) => return Err(process.into_start_error(&reason).await),
         Err(_) => {
             let reason = format!("it was not ready after {:?}", config.start_timeout);
             return Err(process.into_start_error(&reason).await);
         }
     };
-    if !versions.task_sdk.starts_with(TASK_SDK_SERIES) {
+    let Ready {
+        versions,
+        preload_refused,
+    } = ready;
+    if !is_in_series(&versions.task_sdk, TASK_SDK_SERIES) {
         return Err(Error::UnsupportedVersion {
-            expected: "1.3",
+            expected: TASK_SDK_SERIES,
             found: versions.task_sdk,
         });
     }
@@ -81,11 +74,33 @@ pub(super) async fn launch(config: &ZygoteConfig) -> Result<Launched, Error> {
         control,
         process,
         versions,
+        preload_refused,
     })
 }
 
+async fn wait_until_ready(control: &mut Control, process: &mut Process) -> Result<Ready, String> {
+    let mut preload_refused = false;
+    loop {
+        let packet = tokio::select! {
+            packet = control.receive() => packet.map_err(|error| error.to_string())?,
+            () = process.collect_output() => continue,
+        };
+        match packet {
+            Some((Event::Ready { versions }, _)) => {
+                return Ok(Ready {
+                    versions,
+                    preload_refused,
+                });
+            }
+            Some((Event::PreloadRefused, _)) => preload_refused = true,
+            Some((event, _)) => return Err(format!("expected `ready`, found {event:?}")),
+            None => return Err("it ended before it was ready".to_owned()),
+        }
+    }
+}
+
 impl Process {
-    fn start(config: &ZygoteConfig, control: OwnedFd) -> Result<Self, Error> {
+    fn start(config: &ZygoteConfig, preload: &str, control: OwnedFd) -> Result<Self, Error> {
         let (reader, writer) = io::pipe().map_err(Error::io("make a pipe"))?;
         let second = writer.try_clone().map_err(Error::io("copy a pipe"))?;
         let child = Command::new(&config.interpreter)
@@ -97,6 +112,7 @@ impl Process {
                 "UPDRAFT_ZYGOTE_IDLE_CHILDREN",
                 config.idle_children.to_string(),
             )
+            .env("UPDRAFT_ZYGOTE_PRELOAD", preload)
             .env(INSTANCE_VARIABLE, instance_marker(&config.home))
             .stdin(control)
             .stdout(writer)

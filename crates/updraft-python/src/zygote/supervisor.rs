@@ -12,6 +12,7 @@ use updraft_runtime::{OnExit, Tasks};
 
 use super::generation::{Generation, Notice, Order, Service};
 use super::launch::launch;
+use super::learned::Learned;
 use super::{Error, ZygoteConfig};
 use crate::process_tree;
 
@@ -69,6 +70,7 @@ pub(super) struct Supervisor {
     failures: u32,
     started_at: Instant,
     orphans_expected: bool,
+    learned: Learned,
 }
 
 /// What the supervisor does next.
@@ -87,6 +89,7 @@ impl Supervisor {
         recycle: mpsc::Receiver<()>,
     ) -> Self {
         let (notice_sender, notices) = mpsc::channel(NOTICES_MAX);
+        let learned = Learned::load(config.shim_dir.with_extension("modules"));
         Self {
             config,
             tasks,
@@ -99,6 +102,7 @@ impl Supervisor {
             failures: 0,
             started_at: Instant::now(),
             orphans_expected: false,
+            learned,
         }
     }
 
@@ -122,12 +126,16 @@ impl Supervisor {
     }
 
     async fn launch(&mut self) -> Next {
+        let preload = self.learned.for_shim();
         let launched = tokio::select! {
             _ = self.alive.recv() => return Next::Stop,
-            launched = launch(&self.config) => launched,
+            launched = launch(&self.config, &preload) => launched,
         };
         match launched {
             Ok(launched) => {
+                if launched.preload_refused {
+                    self.learned.refuse();
+                }
                 self.generations += 1;
                 let (generation, service) = Service::new(
                     self.generations,
@@ -177,6 +185,7 @@ impl Supervisor {
                         }
                     }
                     Notice::WantsSuccessor { .. } => {}
+                    Notice::Learned { modules } => self.learned.add(modules),
                 },
             }
         }

@@ -1,6 +1,7 @@
 //! The zygote with a real interpreter and a real Airflow.
 
 mod children;
+mod provision;
 mod session;
 mod zygote;
 

@@ -1,7 +1,7 @@
 //! The least of a supervisor: answers every request with nothing, as most requests want it.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rmpv::Value;
@@ -20,7 +20,6 @@ pub(crate) struct Session {
     pub(crate) stderr: String,
     pub(crate) logs: String,
     pub(crate) exit: ExitReport,
-    pub(crate) until_last_request: Duration,
 }
 
 impl Session {
@@ -41,13 +40,10 @@ pub(crate) async fn run(child: ChildHandle, first: Value) -> Result<Session> {
 }
 
 async fn run_unbounded(mut child: ChildHandle, first: Value) -> Result<Session> {
-    let started = Instant::now();
     let requests = async {
         write_frame(&mut child.requests, &Value::Array(vec![0.into(), first])).await?;
         let mut bodies = Vec::new();
-        let mut until_last_request = Duration::ZERO;
         while let Some(frame) = read_frame(&mut child.requests).await? {
-            until_last_request = started.elapsed();
             let Value::Array(mut parts) = frame else {
                 bail!("expected an array, found {frame}");
             };
@@ -55,7 +51,7 @@ async fn run_unbounded(mut child: ChildHandle, first: Value) -> Result<Session> 
             bodies.push(parts.remove(0));
             write_frame(&mut child.requests, &Value::Array(vec![id])).await?;
         }
-        Ok((bodies, until_last_request))
+        Ok(bodies)
     };
     let (requests, stdout, stderr, logs, exit) = tokio::join!(
         requests,
@@ -64,14 +60,12 @@ async fn run_unbounded(mut child: ChildHandle, first: Value) -> Result<Session> 
         read_text(child.logs),
         child.exit.wait(),
     );
-    let (requests, until_last_request) = requests?;
     Ok(Session {
-        requests,
+        requests: requests?,
         stdout: stdout?,
         stderr: stderr?,
         logs: logs?,
         exit,
-        until_last_request,
     })
 }
 
@@ -115,7 +109,7 @@ fn is_end(error: &std::io::Error) -> bool {
 async fn read_text(mut stream: UnixStream) -> Result<String> {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes).await {
-        Err(error) if !is_end(&error) => return Err(error.into()),
+        Err(error) if !is_end(&error) => Err(error.into()),
         Ok(_) | Err(_) => Ok(String::from_utf8(bytes)?),
     }
 }
@@ -157,9 +151,10 @@ fn from_json(value: serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::Nil,
         serde_json::Value::Bool(flag) => flag.into(),
-        serde_json::Value::Number(number) => number
-            .as_i64()
-            .map_or_else(|| Value::F64(number.as_f64().unwrap()), Into::into),
+        serde_json::Value::Number(number) => number.as_i64().map_or_else(
+            || Value::F64(number.as_f64().unwrap_or(f64::NAN)),
+            Into::into,
+        ),
         serde_json::Value::String(text) => text.into(),
         serde_json::Value::Array(items) => items.into_iter().map(from_json).collect(),
         serde_json::Value::Object(map) => Value::Map(
