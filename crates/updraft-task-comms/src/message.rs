@@ -32,7 +32,7 @@ pub use hitl::*;
 pub use outcome::*;
 pub use parse::*;
 pub use request::{Request, StoreRequest};
-pub use response::{ErrorResponse, ErrorType, Response};
+pub use response::{ErrorResponse, ErrorType, Response, answer_frame};
 pub use secret::*;
 pub use startup::*;
 pub use state_store::*;

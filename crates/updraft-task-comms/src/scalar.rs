@@ -227,6 +227,27 @@ impl Serialize for TimeDelta {
     }
 }
 
+/// For `serde(with)`: UUIDs are text on the wire, not the bytes the codec would choose.
+pub(crate) mod uuid_text {
+    use std::borrow::Cow;
+
+    use serde::de::{self, Deserialize, Deserializer};
+    use serde::ser::Serializer;
+    use uuid::Uuid;
+
+    pub(crate) fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Uuid, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|_| de::Error::custom(format_args!("`{text}` is not a UUID")))
+    }
+}
+
 /// A `timedelta` has no calendar: pydantic prints 365 days as a year and 7 as a week.
 fn fixed_duration(span: Span) -> Option<SignedDuration> {
     let days = i64::from(span.get_years()) * 365

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Json, JsonError, python_float};
+use super::{JSON_DEPTH_MAX, Json, JsonError, python_float};
 use crate::scalar::UtcDateTime;
 
 /// One JSON value as compact text: Python's dialect with `NaN` and `Infinity`, UTF-8.
@@ -92,11 +92,7 @@ impl Serialize for JsonText {
 impl<'de> Deserialize<'de> for JsonText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut text = String::new();
-        ValueWriter {
-            text: &mut text,
-            write_time: write_iso_time,
-        }
-        .deserialize(deserializer)?;
+        ValueWriter::new(&mut text, write_iso_time).deserialize(deserializer)?;
         Ok(Self(text.into()))
     }
 }
@@ -110,11 +106,7 @@ where
     D: Deserializer<'de>,
 {
     let mut text = String::new();
-    ValueWriter {
-        text: &mut text,
-        write_time: write_serde_time,
-    }
-    .deserialize(deserializer)?;
+    ValueWriter::new(&mut text, write_serde_time).deserialize(deserializer)?;
     Ok(JsonText(text.into()))
 }
 
@@ -168,6 +160,29 @@ fn write_serde_time(text: &mut String, time: UtcDateTime) {
 struct ValueWriter<'a> {
     text: &'a mut String,
     write_time: fn(&mut String, UtcDateTime),
+    /// How many arrays and objects this value is in.
+    depth: usize,
+}
+
+impl<'a> ValueWriter<'a> {
+    fn new(text: &'a mut String, write_time: fn(&mut String, UtcDateTime)) -> Self {
+        Self {
+            text,
+            write_time,
+            depth: 0,
+        }
+    }
+
+    /// Enters an array or an object.
+    fn descend<E: de::Error>(self) -> Result<Self, E> {
+        let depth = self.depth + 1;
+        if depth > JSON_DEPTH_MAX {
+            return Err(E::custom(format_args!(
+                "values are nested deeper than {JSON_DEPTH_MAX}"
+            )));
+        }
+        Ok(Self { depth, ..self })
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for ValueWriter<'_> {
@@ -231,7 +246,11 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self { text, write_time } = self;
+        let Self {
+            text,
+            write_time,
+            depth,
+        } = self.descend()?;
         text.push('[');
         let start = text.len();
         loop {
@@ -240,7 +259,11 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
                 text.push(',');
             }
             if items
-                .next_element_seed(ValueWriter { text, write_time })?
+                .next_element_seed(ValueWriter {
+                    text,
+                    write_time,
+                    depth,
+                })?
                 .is_none()
             {
                 text.truncate(before);
@@ -252,7 +275,11 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Self { text, write_time } = self;
+        let Self {
+            text,
+            write_time,
+            depth,
+        } = self.descend()?;
         text.push('{');
         let start = text.len();
         loop {
@@ -265,7 +292,11 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
                 break;
             }
             text.push(':');
-            entries.next_value_seed(ValueWriter { text, write_time })?;
+            entries.next_value_seed(ValueWriter {
+                text,
+                write_time,
+                depth,
+            })?;
         }
         text.push('}');
         Ok(())

@@ -188,11 +188,11 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn value(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
-        if depth > JSON_DEPTH_MAX {
-            return Err(self.expected("at most 255 nested values"));
-        }
         self.skip_space();
         match self.peek() {
+            Some(b'{' | b'[') if depth >= JSON_DEPTH_MAX => {
+                Err(self.expected("at most 255 nested values"))
+            }
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
             Some(b'"') => Ok(Json::Text(self.string()?)),

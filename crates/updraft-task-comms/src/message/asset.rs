@@ -17,6 +17,7 @@ pub struct AssetProfile {
 /// Asks which inlets and outlets of the task instance are inactive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ValidateInletsAndOutlets {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
 }
 

@@ -108,6 +108,7 @@ pub struct GetPreviousDagRun {
 /// Reads the last successful Dag run before the one of the task instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GetPrevSuccessfulDagRun {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
 }
 

@@ -9,6 +9,9 @@ use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, VariantAccess, 
 
 use crate::json::JSON_DEPTH_MAX;
 
+/// How deep a message nests before its values begin; the deepest is `DagFileParsingResult`.
+const MESSAGE_DEPTH: usize = 8;
+
 /// Why a body is not a message.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -69,8 +72,7 @@ type Msgpack<'de> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'de
 
 fn msgpack(body: &[u8]) -> Msgpack<'_> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(body);
-    // The message itself is one level above the values in it.
-    deserializer.set_max_depth(JSON_DEPTH_MAX + 1);
+    deserializer.set_max_depth(JSON_DEPTH_MAX + MESSAGE_DEPTH);
     deserializer
 }
 

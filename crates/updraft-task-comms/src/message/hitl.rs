@@ -16,6 +16,7 @@ pub struct HITLUser {
 /// Puts a question to people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CreateHITLDetailPayload {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
     pub options: Vec<String>,
     pub subject: String,
@@ -31,6 +32,7 @@ pub struct CreateHITLDetailPayload {
 /// Answers [`CreateHITLDetailPayload`] with the question as stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HITLDetailRequestResult {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
     pub options: Vec<String>,
     pub subject: String,
@@ -45,6 +47,7 @@ pub struct HITLDetailRequestResult {
 /// Answers the question in the name of its defaults; only triggers send it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UpdateHITLDetail {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
     pub chosen_options: Vec<String>,
     /// A JSON object.
@@ -54,6 +57,7 @@ pub struct UpdateHITLDetail {
 /// Asks for the answer of a person; only triggers send it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GetHITLDetailResponse {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
 }
 

@@ -1,8 +1,10 @@
 //! What the parent answers.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::frame::encode_frame;
 use crate::json::JsonText;
 
 /// The body of an answer.
@@ -68,9 +70,28 @@ impl Response {
     }
 }
 
+/// Encodes the answer to the request frame `id`: a body, nothing, or a failure in the error
+/// slot.
+///
+/// A value may be storable and yet have no msgpack form, such as an integer beyond 64 bits;
+/// the child then gets an error that says so.
+pub fn answer_frame(id: u64, answer: &Result<Option<Response>, ErrorResponse>) -> Bytes {
+    let frame = match answer {
+        Ok(body) => encode_frame(id, body.as_ref(), None::<&()>),
+        Err(error) => failure_frame(id, error.clone()),
+    };
+    let frame = frame.or_else(|error| {
+        failure_frame(id, ErrorResponse::api_server_error(500, &error.to_string()))
+    });
+    frame.expect("a failure with plain text always has a frame")
+}
+
+fn failure_frame(id: u64, error: ErrorResponse) -> Result<Bytes, crate::frame::EncodeError> {
+    encode_frame(id, None::<&()>, Some(&Response::ErrorResponse(error)))
+}
+
 /// Says that something is missing (as body) or that it failed (as error slot).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "ErrorResponse")]
 pub struct ErrorResponse {
     pub error: ErrorType,
     /// A JSON object.

@@ -26,11 +26,13 @@ pub struct StartupDetails {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskInstance {
     /// Changes with every try.
+    #[serde(with = "crate::scalar::uuid_text")]
     pub id: Uuid,
     pub task_id: String,
     pub dag_id: String,
     pub run_id: String,
     pub try_number: i64,
+    #[serde(with = "crate::scalar::uuid_text")]
     pub dag_version_id: Uuid,
     /// -1 for a task that is not mapped.
     pub map_index: Option<i64>,

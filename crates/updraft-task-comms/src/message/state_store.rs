@@ -9,6 +9,7 @@ use crate::scalar::UtcDateTime;
 /// Reads a value kept for the task instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GetTaskStateStore {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
     pub key: String,
 }
@@ -16,6 +17,7 @@ pub struct GetTaskStateStore {
 /// Keeps a value for the task instance; the child works out when it expires.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SetTaskStateStore {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
     pub key: String,
     pub value: JsonText,
@@ -26,6 +28,7 @@ pub struct SetTaskStateStore {
 /// Removes a value kept for the task instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeleteTaskStateStore {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
     pub key: String,
 }
@@ -33,6 +36,7 @@ pub struct DeleteTaskStateStore {
 /// Removes everything kept for the task instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClearTaskStateStore {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
 }
 

@@ -56,6 +56,7 @@ pub struct GetTaskBreadcrumbs {
 /// Asks when a rescheduled sensor first started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GetTaskRescheduleStartDate {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub ti_id: Uuid,
     #[serde(default = "GetTaskRescheduleStartDate::first_try")]
     pub try_number: i64,
@@ -124,7 +125,7 @@ pub struct TaskBreadcrumbsResult {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskBreadcrumb {
     pub task_id: String,
-    pub map_index: i64,
+    pub map_index: Option<i64>,
     pub state: Option<String>,
     pub operator: Option<String>,
     pub duration: Option<f64>,

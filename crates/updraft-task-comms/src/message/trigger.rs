@@ -73,11 +73,13 @@ pub struct RunTrigger {
 /// A task instance with what an executor or a trigger needs to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskInstanceDTO {
+    #[serde(with = "crate::scalar::uuid_text")]
     pub id: Uuid,
     pub task_id: String,
     pub dag_id: String,
     pub run_id: String,
     pub try_number: i64,
+    #[serde(with = "crate::scalar::uuid_text")]
     pub dag_version_id: Uuid,
     pub map_index: i64,
     pub hostname: Option<String>,

@@ -4,7 +4,9 @@ use super::{OutcomeProgress, PendingAsk, Phase, TaskSession};
 use crate::frame::{BadFrame, Frame, encode_frame};
 use crate::json::Json;
 use crate::log_line::Level;
-use crate::message::{ErrorResponse, MaskSecret, Outcome, Request, Response, StoreRequest};
+use crate::message::{
+    ErrorResponse, MaskSecret, Outcome, Request, Response, StoreRequest, answer_frame,
+};
 use crate::session::{Answer, AskId, Effect, Failure, FailureKind, Moment, StopReason, StoreCall};
 
 impl TaskSession {
@@ -175,18 +177,7 @@ impl TaskSession {
     }
 
     fn answer(&mut self, id: u64, answer: Result<Option<Response>, ErrorResponse>) {
-        let frame = match answer {
-            Ok(body) => encode_frame(id, body.as_ref(), None::<&()>),
-            Err(error) => encode_frame(id, None::<&()>, Some(&error)),
-        };
-        // A value may be storable and yet have no msgpack form; the child must hear of it.
-        let frame = frame.or_else(|error| {
-            let error = ErrorResponse::api_server_error(500, &error.to_string());
-            encode_frame(id, None::<&()>, Some(&error))
-        });
-        self.send(Effect::Send(
-            frame.expect("an error with plain text always has a frame"),
-        ));
+        self.send(Effect::Send(answer_frame(id, &answer)));
     }
 }
 
