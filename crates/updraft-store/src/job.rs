@@ -8,7 +8,7 @@ use updraft_model::job::{Job, JobState, JobType};
 use crate::row::{Columns, micros};
 use crate::{Error, Reader, Tx};
 
-const JOB_COLUMNS: &str = "id, job_type, state, start_date, end_date, latest_heartbeat, hostname, \
+pub(crate) const JOB_COLUMNS: &str = "id, job_type, state, start_date, end_date, latest_heartbeat, hostname, \
                            unixname, pid";
 
 /// What it takes to register a role that starts.
@@ -114,7 +114,7 @@ impl Reader {
     }
 }
 
-fn job_from(row: &AnyRow) -> Result<Job, Error> {
+pub(crate) fn job_from(row: &AnyRow) -> Result<Job, Error> {
     let mut columns = Columns::of("job", row);
     Ok(Job {
         id: JobId(columns.big()?),

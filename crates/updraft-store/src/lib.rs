@@ -24,23 +24,47 @@
 //! [`Store::changes`] says where something changed, after the commit. A lost hint costs latency and
 //! never correctness: whoever listens also scans now and then.
 
+mod callback;
 mod change;
+mod dag;
+mod dag_run;
 mod dialect;
 mod error;
+mod event_log;
+mod history;
 mod job;
 mod keyring;
+pub mod listing;
 mod location;
 mod migrate;
+mod parse;
 mod pool;
 mod row;
+mod scheduling;
 mod session;
 mod store;
+mod task_instance;
+mod user_account;
 
+pub use callback::NewCallbackRequest;
 pub use change::{Change, Changes};
+pub use dag::SerializedText;
+pub use dag_run::{RunCreation, RunKey, RunStateChange};
 pub use dialect::Dialect;
 pub use error::Error;
+pub use event_log::NewEventLog;
+pub use history::Succession;
 pub use job::NewJob;
 pub use keyring::Keyring;
 pub use migrate::SchemaState;
+pub use parse::files::{Bundle, FileStats, ParseRequest};
+pub use parse::references::{AssetAliasDefinition, AssetDefinition, DagAssets};
+pub use parse::{FileError, NewDagWarning, ParseOutcome, ParsedDag, ParsedFile};
+pub use scheduling::apply::TaskInstanceUpdate;
+pub use scheduling::queueing::{ActiveCount, QueueCandidate, Workload};
+pub use scheduling::runs::StartCandidate;
+pub use scheduling::view::{LockedRun, SkipXCom, SlimTaskInstance, VersionStamp};
 pub use session::{Reader, Tx};
 pub use store::{Store, StoreOptions};
+pub use task_instance::StartedTaskInstance;
+pub use user_account::UserAccount;

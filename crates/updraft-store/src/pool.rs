@@ -125,7 +125,7 @@ impl Tx {
     }
 }
 
-fn pool_from(row: &AnyRow) -> Result<Pool, Error> {
+pub(crate) fn pool_from(row: &AnyRow) -> Result<Pool, Error> {
     let mut columns = Columns::of("slot_pool", row);
     Ok(Pool {
         name: columns.id()?,

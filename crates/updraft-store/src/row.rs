@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Row, SqlSafeStr, ValueRef};
 use uuid::Uuid;
 
 use crate::Error;
+use crate::session::Statement;
 
 /// Reads one row from left to right.
 pub(crate) struct Columns<'r> {
@@ -146,10 +147,18 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn json(&mut self) -> Decoded<Value> {
-        serde_json::from_str(self.text()?).map_err(|error| self.wrong(error))
+        self.from_json()
     }
 
     pub(crate) fn json_or_null(&mut self) -> Decoded<Option<Value>> {
+        self.from_json_or_null()
+    }
+
+    pub(crate) fn from_json<T: serde::Deserialize<'r>>(&mut self) -> Decoded<T> {
+        serde_json::from_str(self.text()?).map_err(|error| self.wrong(error))
+    }
+
+    pub(crate) fn from_json_or_null<T: serde::Deserialize<'r>>(&mut self) -> Decoded<Option<T>> {
         self.text_or_null()?
             .map(serde_json::from_str)
             .transpose()
@@ -181,4 +190,24 @@ pub(crate) fn int_array(items: impl IntoIterator<Item = i64>) -> String {
 /// of [`crate::Dialect`]; a value is always bound.
 pub(crate) fn assembled(sql: String) -> impl SqlSafeStr {
     AssertSqlSafe(sql)
+}
+
+/// Binds a duration in seconds that may be missing.
+///
+/// sqlx 0.9 sends a missing `f64` through `Any` as a `REAL`, which PostgreSQL then expects of every
+/// later value too; a missing `f32` it sends as the `DOUBLE PRECISION` that we mean.
+pub(crate) fn bind_real(statement: Statement<'_>, value: Option<f64>) -> Statement<'_> {
+    match value {
+        Some(value) => statement.bind(value),
+        None => statement.bind(None::<f32>),
+    }
+}
+
+/// A column list with `alias.` before each name.
+pub(crate) fn aliased(alias: &str, columns: &str) -> String {
+    let names: Vec<String> = columns
+        .split(',')
+        .map(|name| format!("{alias}.{}", name.trim()))
+        .collect();
+    names.join(", ")
 }

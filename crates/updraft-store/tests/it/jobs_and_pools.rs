@@ -1,15 +1,11 @@
 //! Jobs and pools.
 
-use jiff::{SignedDuration, Timestamp};
 use updraft_model::job::{JobState, JobType};
 use updraft_model::pool::{DEFAULT_POOL, Pool};
 use updraft_store::NewJob;
 
 use crate::backends::on_each_backend;
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_700_000_000 + seconds)
-}
+use crate::fixtures::at;
 
 fn scheduler() -> NewJob {
     NewJob {

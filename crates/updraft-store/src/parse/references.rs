@@ -1,0 +1,270 @@
+//! Which Dags and tasks point at which assets, and which assets are active.
+//!
+//! An asset is active while something points at it and no other active asset has its name or its
+//! URI. Source: fact sheet "scheduling semantics" §2.5.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use updraft_model::{DagId, TaskId};
+
+use super::NewDagWarning;
+use crate::dialect::Kind;
+use crate::row::{Columns, assembled, micros};
+use crate::{Error, Tx};
+
+/// Everything about assets in one Dag.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DagAssets {
+    /// Assets in the schedule.
+    pub scheduled_on: Vec<AssetDefinition>,
+    /// Aliases in the schedule.
+    pub scheduled_on_aliases: Vec<AssetAliasDefinition>,
+    /// References by name in the schedule.
+    pub scheduled_on_names: Vec<String>,
+    /// References by URI in the schedule.
+    pub scheduled_on_uris: Vec<String>,
+    pub outlets: Vec<(TaskId, AssetDefinition)>,
+    pub inlets: Vec<(TaskId, AssetDefinition)>,
+    /// Aliases among outlets and inlets.
+    pub other_aliases: Vec<AssetAliasDefinition>,
+}
+
+/// An asset as a Dag file defines it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssetDefinition {
+    pub name: String,
+    pub uri: String,
+    pub group: String,
+    pub extra: Value,
+}
+
+/// An asset alias as a Dag file defines it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetAliasDefinition {
+    pub name: String,
+    pub group: String,
+}
+
+/// A table of references from Dags: its name and the columns beside `dag_id` and `created_at`.
+struct ReferenceTable {
+    name: &'static str,
+    columns: &'static [(&'static str, Kind)],
+}
+
+const SCHEDULE_ASSETS: ReferenceTable = ReferenceTable {
+    name: "dag_schedule_asset_reference",
+    columns: &[("asset_id", Kind::Int)],
+};
+const SCHEDULE_ALIASES: ReferenceTable = ReferenceTable {
+    name: "dag_schedule_asset_alias_reference",
+    columns: &[("alias_id", Kind::Int)],
+};
+const SCHEDULE_NAMES: ReferenceTable = ReferenceTable {
+    name: "dag_schedule_asset_name_reference",
+    columns: &[("name", Kind::Text)],
+};
+const SCHEDULE_URIS: ReferenceTable = ReferenceTable {
+    name: "dag_schedule_asset_uri_reference",
+    columns: &[("uri", Kind::Text)],
+};
+const OUTLETS: ReferenceTable = ReferenceTable {
+    name: "task_outlet_asset_reference",
+    columns: &[("asset_id", Kind::Int), ("task_id", Kind::Text)],
+};
+const INLETS: ReferenceTable = ReferenceTable {
+    name: "task_inlet_asset_reference",
+    columns: &[("asset_id", Kind::Int), ("task_id", Kind::Text)],
+};
+
+impl Tx {
+    pub(crate) async fn replace_asset_references(
+        &mut self,
+        dag_id: &DagId,
+        assets: &DagAssets,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut rows = Vec::new();
+        for asset in &assets.scheduled_on {
+            rows.push(json!({"asset_id": self.upsert_asset(asset, now).await?}));
+        }
+        let mut changed = self.replace(&SCHEDULE_ASSETS, dag_id, rows, now).await?;
+        let mut rows = Vec::new();
+        for alias in &assets.scheduled_on_aliases {
+            rows.push(json!({"alias_id": self.upsert_asset_alias(alias).await?}));
+        }
+        changed += self.replace(&SCHEDULE_ALIASES, dag_id, rows, now).await?;
+        for alias in &assets.other_aliases {
+            self.upsert_asset_alias(alias).await?;
+        }
+        let names = assets.scheduled_on_names.iter();
+        let rows = names.map(|name| json!({"name": name})).collect();
+        changed += self.replace(&SCHEDULE_NAMES, dag_id, rows, now).await?;
+        let uris = assets.scheduled_on_uris.iter();
+        let rows = uris.map(|uri| json!({"uri": uri})).collect();
+        changed += self.replace(&SCHEDULE_URIS, dag_id, rows, now).await?;
+        for (table, references) in [(&OUTLETS, &assets.outlets), (&INLETS, &assets.inlets)] {
+            let mut rows = Vec::new();
+            for (task_id, asset) in references {
+                let asset_id = self.upsert_asset(asset, now).await?;
+                rows.push(json!({"asset_id": asset_id, "task_id": task_id}));
+            }
+            changed += self.replace(table, dag_id, rows, now).await?;
+        }
+        if changed > 0 {
+            self.refresh_active_assets(now).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the references of a Dag in one table be `rows`; those that stay keep their
+    /// `created_at`, from which on events count. Returns how many came or went.
+    async fn replace(
+        &mut self,
+        table: &ReferenceTable,
+        dag_id: &DagId,
+        rows: Vec<Value>,
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        let given = self.dialect().rows("$2", "given", table.columns);
+        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        let rows = Value::from(rows).to_string();
+        let name = table.name;
+        let statement = sqlx::query(assembled(format!(
+            "DELETE FROM {name}
+              WHERE dag_id = $1 AND ({names}) NOT IN (SELECT {names} FROM {given})"
+        )))
+        .bind(dag_id.as_str())
+        .bind(rows.as_str());
+        let gone = self.execute("replace asset references", statement).await?;
+        let statement = sqlx::query(assembled(format!(
+            "INSERT INTO {name} (dag_id, {names}, created_at)
+             SELECT $1, {names}, $3 FROM {given} WHERE TRUE
+             ON CONFLICT DO NOTHING"
+        )))
+        .bind(dag_id.as_str())
+        .bind(rows)
+        .bind(micros(now));
+        Ok(gone + self.execute("replace asset references", statement).await?)
+    }
+
+    /// Creates or refreshes an asset; gives its row number.
+    pub(crate) async fn upsert_asset(
+        &mut self,
+        asset: &AssetDefinition,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        let statement = sqlx::query(
+            "INSERT INTO asset (name, uri, asset_group, extra, is_active, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, FALSE, $5, $5)
+             ON CONFLICT (name, uri) DO UPDATE
+                SET asset_group = excluded.asset_group, extra = excluded.extra
+             RETURNING id",
+        )
+        .bind(asset.name.as_str())
+        .bind(asset.uri.as_str())
+        .bind(asset.group.as_str())
+        .bind(asset.extra.to_string())
+        .bind(micros(now));
+        let row = self.fetch_one("write an asset", statement).await?;
+        Columns::of("asset", &row).big()
+    }
+
+    pub(crate) async fn upsert_asset_alias(
+        &mut self,
+        alias: &AssetAliasDefinition,
+    ) -> Result<i64, Error> {
+        let statement = sqlx::query(
+            "INSERT INTO asset_alias (name, asset_group)
+             VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET asset_group = excluded.asset_group
+             RETURNING id",
+        )
+        .bind(alias.name.as_str())
+        .bind(alias.group.as_str());
+        let row = self.fetch_one("write an asset alias", statement).await?;
+        Columns::of("asset_alias", &row).big()
+    }
+
+    /// Deactivates assets that nothing points at and activates those that may be. An asset whose
+    /// name or URI is taken by another active one stays inactive, and its Dags get a warning.
+    pub async fn refresh_active_assets(&mut self, now: Timestamp) -> Result<(), Error> {
+        let statement = sqlx::query(assembled(format!(
+            "UPDATE asset SET is_active = FALSE WHERE is_active AND NOT ({IS_REFERENCED})"
+        )));
+        self.execute("deactivate assets", statement).await?;
+        let statement = sqlx::query(
+            "DELETE FROM asset_state_store
+              WHERE asset_id IN (SELECT id FROM asset WHERE NOT is_active)",
+        );
+        self.execute("forget the states of inactive assets", statement)
+            .await?;
+        let statement = sqlx::query(assembled(format!(
+            "SELECT id, name, uri
+               FROM asset
+              WHERE NOT is_active AND ({IS_REFERENCED})
+              ORDER BY id"
+        )));
+        let waiting = self.fetch_all("find assets to activate", statement).await?;
+        for row in &waiting {
+            let mut columns = Columns::of("asset", row);
+            let (id, name, uri) = (columns.big()?, columns.text()?, columns.text()?);
+            if !self.activate_asset(id, name, uri).await? {
+                self.warn_of_conflict(id, name, uri, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn activate_asset(&mut self, id: i64, name: &str, uri: &str) -> Result<bool, Error> {
+        let statement = sqlx::query(
+            "UPDATE asset
+                SET is_active = TRUE
+              WHERE id = $1
+                AND NOT EXISTS (SELECT 1
+                                  FROM asset AS other
+                                 WHERE other.is_active AND (other.name = $2 OR other.uri = $3))",
+        )
+        .bind(id)
+        .bind(name)
+        .bind(uri);
+        Ok(self.execute("activate an asset", statement).await? == 1)
+    }
+
+    async fn warn_of_conflict(
+        &mut self,
+        id: i64,
+        name: &str,
+        uri: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let statement = sqlx::query(
+            "SELECT dag_id FROM dag_schedule_asset_reference WHERE asset_id = $1
+             UNION SELECT dag_id FROM task_outlet_asset_reference WHERE asset_id = $1
+             UNION SELECT dag_id FROM task_inlet_asset_reference WHERE asset_id = $1",
+        )
+        .bind(id);
+        for row in self
+            .fetch_all("find the Dags of an asset", statement)
+            .await?
+        {
+            let warning = NewDagWarning {
+                dag_id: Columns::of("dag", &row).id()?,
+                warning_type: "asset conflict".to_owned(),
+                message: format!(
+                    "asset `{name}` with URI `{uri}` is not active: another active asset has the \
+                     same name or URI"
+                ),
+            };
+            self.warn_dag(&warning, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether anything points at `asset`.
+const IS_REFERENCED: &str = "
+    EXISTS (SELECT 1 FROM dag_schedule_asset_reference AS r WHERE r.asset_id = asset.id)
+    OR EXISTS (SELECT 1 FROM task_outlet_asset_reference AS r WHERE r.asset_id = asset.id)
+    OR EXISTS (SELECT 1 FROM task_inlet_asset_reference AS r WHERE r.asset_id = asset.id)
+    OR EXISTS (SELECT 1 FROM asset_alias_asset AS r WHERE r.asset_id = asset.id)";

@@ -1,0 +1,142 @@
+//! Writes what a planner decided about task instances, in bulk and by compare-and-set.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use updraft_model::{DagId, DagVersionId, MapIndex, RunId, TaskInstanceId, TaskInstanceState};
+
+use crate::dialect::Kind;
+use crate::row::{Columns, assembled, micros, text_array};
+use crate::{Error, Tx};
+
+/// New values for one row, written only while its state is `from`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskInstanceUpdate {
+    pub id: TaskInstanceId,
+    pub from: TaskInstanceState,
+    /// The index to store; differs from the row's when an unmapped row becomes index 0.
+    pub map_index: MapIndex,
+    pub state: TaskInstanceState,
+    pub try_number: i32,
+    pub start_date: Option<Timestamp>,
+    pub end_date: Option<Timestamp>,
+    /// `None` leaves the row's value.
+    pub duration_secs: Option<f64>,
+    /// `None` leaves the row's value.
+    pub scheduled_dttm: Option<Timestamp>,
+    /// For a task that starts deferred; `None` leaves the row's value.
+    pub trigger_id: Option<i64>,
+    /// For a task that starts deferred; `None` leaves the row's value.
+    pub trigger_timeout: Option<Timestamp>,
+}
+
+const UPDATED: &[(&str, Kind)] = &[
+    ("ti", Kind::Text),
+    ("was", Kind::Text),
+    ("to_index", Kind::Int),
+    ("to_state", Kind::Text),
+    ("to_try", Kind::Int),
+    ("started", Kind::Int),
+    ("ended", Kind::Int),
+    ("lasted", Kind::Real),
+    ("scheduled", Kind::Int),
+    ("waits_for", Kind::Int),
+    ("waits_until", Kind::Int),
+];
+
+impl Tx {
+    /// Applies the updates whose row is still in the state the planner saw.
+    ///
+    /// Returns the rows won. A missing id is not an error: somebody moved that row first, or gave
+    /// it a new id.
+    pub async fn update_task_instances(
+        &mut self,
+        updates: &[TaskInstanceUpdate],
+        now: Timestamp,
+    ) -> Result<Vec<TaskInstanceId>, Error> {
+        if updates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let given = self.dialect().rows("$1", "given", UPDATED);
+        let statement = sqlx::query(assembled(format!(
+            "UPDATE task_instance
+                SET map_index = given.to_index,
+                    state = given.to_state,
+                    try_number = given.to_try,
+                    start_date = given.started,
+                    end_date = given.ended,
+                    duration = COALESCE(given.lasted, duration),
+                    scheduled_dttm = COALESCE(given.scheduled, scheduled_dttm),
+                    trigger_id = COALESCE(given.waits_for, trigger_id),
+                    trigger_timeout = COALESCE(given.waits_until, trigger_timeout),
+                    updated_at = $2
+               FROM {given}
+              WHERE id = given.ti AND state IS NOT DISTINCT FROM given.was
+              RETURNING id"
+        )))
+        .bind(Value::from_iter(updates.iter().map(update_row)).to_string())
+        .bind(micros(now));
+        self.fetch_all("update task instances", statement)
+            .await?
+            .iter()
+            .map(|row| Columns::of("task_instance", row).uuid().map(TaskInstanceId))
+            .collect()
+    }
+
+    /// Pins the unfinished rows of a run to a version of the Dag.
+    ///
+    /// Quirk: rows without a state keep theirs, as Airflow's `IN` leaves out NULL.
+    pub async fn repin_unfinished(
+        &mut self,
+        dag_id: &DagId,
+        run_id: &RunId,
+        version: DagVersionId,
+    ) -> Result<u64, Error> {
+        let statement = sqlx::query(
+            "UPDATE task_instance
+                SET dag_version_id = $3
+              WHERE dag_id = $1 AND run_id = $2
+                AND state IN ('scheduled', 'queued', 'running', 'restarting', 'up_for_retry',
+                              'up_for_reschedule', 'deferred', 'awaiting_input')",
+        )
+        .bind(dag_id.as_str())
+        .bind(run_id.as_str())
+        .bind(version.to_string());
+        self.execute("move task instances to another Dag version", statement)
+            .await
+    }
+
+    /// Pins these rows to a version of the Dag, whatever their state.
+    pub async fn repin(
+        &mut self,
+        ids: &[TaskInstanceId],
+        version: DagVersionId,
+    ) -> Result<u64, Error> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let theirs = self.dialect().one_of_texts("id", "$1");
+        let statement = sqlx::query(assembled(format!(
+            "UPDATE task_instance SET dag_version_id = $2 WHERE {theirs}"
+        )))
+        .bind(text_array(ids))
+        .bind(version.to_string());
+        self.execute("move task instances to another Dag version", statement)
+            .await
+    }
+}
+
+fn update_row(update: &TaskInstanceUpdate) -> Value {
+    json!({
+        "ti": update.id,
+        "was": update.from.to_nullable(),
+        "to_index": update.map_index,
+        "to_state": update.state.to_nullable(),
+        "to_try": update.try_number,
+        "started": update.start_date.map(micros),
+        "ended": update.end_date.map(micros),
+        "lasted": update.duration_secs,
+        "scheduled": update.scheduled_dttm.map(micros),
+        "waits_for": update.trigger_id,
+        "waits_until": update.trigger_timeout.map(micros),
+    })
+}

@@ -1,0 +1,308 @@
+//! Rows of `task_instance`: the whole row, creation, deletion. What a pass needs is in
+//! [`crate::scheduling`], what a running try needs in the session modules.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::any::AnyRow;
+use updraft_model::task_instance::{NewTaskInstance, TaskInstance};
+use updraft_model::{
+    DagId, DagVersionId, JobId, MapIndex, RunId, TaskId, TaskInstanceId, TaskInstanceState,
+};
+
+use crate::dialect::Kind;
+use crate::row::{Columns, assembled, micros, text_array};
+use crate::{Error, Reader, Tx};
+
+/// In the order in which [`take_task_instance`] takes them.
+pub(crate) const TASK_INSTANCE_COLUMNS: &str = "id, dag_id, run_id, task_id, map_index, state, \
+    try_number, max_tries, start_date, end_date, duration, scheduled_dttm, queued_dttm, \
+    queued_by_job_id, last_heartbeat_at, hostname, unixname, pid, external_executor_id, pool, \
+    pool_slots, queue, priority_weight, operator, custom_operator_name, executor, \
+    executor_config, trigger_id, trigger_timeout, next_method, next_kwargs, dag_version_id, \
+    retry_delay_override, retry_reason, rendered_map_index, note, updated_at";
+
+const NEW_COLUMNS: &[(&str, Kind)] = &[
+    ("id", Kind::Text),
+    ("dag_id", Kind::Text),
+    ("run_id", Kind::Text),
+    ("task_id", Kind::Text),
+    ("map_index", Kind::Int),
+    ("state", Kind::Text),
+    ("try_number", Kind::Int),
+    ("max_tries", Kind::Int),
+    ("start_date", Kind::Int),
+    ("end_date", Kind::Int),
+    ("duration", Kind::Real),
+    ("scheduled_dttm", Kind::Int),
+    ("pool", Kind::Text),
+    ("pool_slots", Kind::Int),
+    ("queue", Kind::Text),
+    ("priority_weight", Kind::Int),
+    ("operator", Kind::Text),
+    ("custom_operator_name", Kind::Text),
+    ("executor", Kind::Text),
+    ("executor_config", Kind::Text),
+    ("dag_version_id", Kind::Text),
+];
+
+/// A new row that does not begin with no state: an instance that an expansion created and that the
+/// same plan scheduled, skipped or finished.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartedTaskInstance {
+    pub new: NewTaskInstance,
+    pub try_number: i32,
+    pub start_date: Option<Timestamp>,
+    pub end_date: Option<Timestamp>,
+    pub duration_secs: Option<f64>,
+    pub scheduled_dttm: Option<Timestamp>,
+}
+
+impl From<NewTaskInstance> for StartedTaskInstance {
+    fn from(new: NewTaskInstance) -> Self {
+        Self {
+            new,
+            try_number: 0,
+            start_date: None,
+            end_date: None,
+            duration_secs: None,
+            scheduled_dttm: None,
+        }
+    }
+}
+
+impl Reader {
+    /// The live row of a try. An id of an older try finds nothing.
+    pub async fn find_task_instance(
+        &mut self,
+        id: TaskInstanceId,
+    ) -> Result<Option<TaskInstance>, Error> {
+        let statement = sqlx::query(assembled(format!(
+            "SELECT {TASK_INSTANCE_COLUMNS} FROM task_instance WHERE id = $1"
+        )))
+        .bind(id.to_string());
+        self.fetch_optional("load a task instance", statement)
+            .await?
+            .as_ref()
+            .map(task_instance_from)
+            .transpose()
+    }
+
+    /// The live row of a task in a run.
+    pub async fn find_task_instance_of(
+        &mut self,
+        dag_id: &DagId,
+        run_id: &RunId,
+        task_id: &TaskId,
+        map_index: MapIndex,
+    ) -> Result<Option<TaskInstance>, Error> {
+        let statement = sqlx::query(assembled(format!(
+            "SELECT {TASK_INSTANCE_COLUMNS}
+               FROM task_instance
+              WHERE dag_id = $1 AND run_id = $2 AND task_id = $3 AND map_index = $4"
+        )))
+        .bind(dag_id.as_str())
+        .bind(run_id.as_str())
+        .bind(task_id.as_str())
+        .bind(map_index.0);
+        self.fetch_optional("load a task instance", statement)
+            .await?
+            .as_ref()
+            .map(task_instance_from)
+            .transpose()
+    }
+
+    /// All whole rows of a run, by task and map index.
+    pub async fn load_task_instances_of_run(
+        &mut self,
+        dag_id: &DagId,
+        run_id: &RunId,
+    ) -> Result<Vec<TaskInstance>, Error> {
+        let statement = sqlx::query(assembled(format!(
+            "SELECT {TASK_INSTANCE_COLUMNS}
+               FROM task_instance
+              WHERE dag_id = $1 AND run_id = $2
+              ORDER BY task_id, map_index"
+        )))
+        .bind(dag_id.as_str())
+        .bind(run_id.as_str());
+        self.fetch_all("load the task instances of a run", statement)
+            .await?
+            .iter()
+            .map(task_instance_from)
+            .collect()
+    }
+}
+
+impl Tx {
+    /// Creates rows, any number in one statement. Rows that exist already are left as they are.
+    ///
+    /// Returns how many were created.
+    pub async fn create_task_instances(
+        &mut self,
+        rows: &[StartedTaskInstance],
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let names: Vec<&str> = NEW_COLUMNS.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        let given = self.dialect().rows("$1", "given", NEW_COLUMNS);
+        // `WHERE TRUE` lets SQLite tell the conflict clause from a join condition.
+        let statement = sqlx::query(assembled(format!(
+            "INSERT INTO task_instance ({names}, hostname, unixname, updated_at)
+             SELECT {names}, '', '', $2 FROM {given} WHERE TRUE
+             ON CONFLICT DO NOTHING"
+        )))
+        .bind(Value::from_iter(rows.iter().map(new_row)).to_string())
+        .bind(micros(now));
+        self.execute("create task instances", statement).await
+    }
+
+    /// Deletes rows and what the tries left behind.
+    pub async fn delete_task_instances(&mut self, ids: &[TaskInstanceId]) -> Result<u64, Error> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        self.forget_outputs(ids).await?;
+        let theirs = self.dialect().one_of_texts("id", "$1");
+        let statement = sqlx::query(assembled(format!(
+            "DELETE FROM task_instance WHERE {theirs}"
+        )))
+        .bind(text_array(ids));
+        self.execute("delete task instances", statement).await
+    }
+
+    /// Deletes what tries left behind: XComs, rendered fields, mapped lengths, reschedules, notes.
+    /// An instance about to be expanded starts without them.
+    pub async fn forget_outputs(&mut self, ids: &[TaskInstanceId]) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ids = text_array(ids);
+        let theirs = self.dialect().one_of_texts("id", "$1");
+        for table in ["xcom", "rendered_task_instance_fields", "task_map"] {
+            let statement = sqlx::query(assembled(format!(
+                "DELETE FROM {table}
+                  WHERE (dag_id, run_id, task_id, map_index) IN (
+                        SELECT dag_id, run_id, task_id, map_index
+                          FROM task_instance
+                         WHERE {theirs})"
+            )))
+            .bind(ids.as_str());
+            self.execute("forget the outputs of task instances", statement)
+                .await?;
+        }
+        let of_ti = self.dialect().one_of_texts("ti_id", "$1");
+        let statement = sqlx::query(assembled(format!(
+            "DELETE FROM task_reschedule WHERE {of_ti}"
+        )))
+        .bind(ids.as_str());
+        self.execute("forget reschedules", statement).await?;
+        let statement = sqlx::query(assembled(format!(
+            "UPDATE task_instance SET note = NULL, note_user = NULL WHERE {theirs} AND note IS NOT NULL"
+        )))
+        .bind(ids);
+        self.execute("forget notes", statement).await?;
+        Ok(())
+    }
+
+    /// Replaces the note of a task instance; `None` removes it. `false`: there is no such row.
+    pub async fn set_task_instance_note(
+        &mut self,
+        id: TaskInstanceId,
+        note: Option<&str>,
+        user: Option<&str>,
+    ) -> Result<bool, Error> {
+        let statement =
+            sqlx::query("UPDATE task_instance SET note = $2, note_user = $3 WHERE id = $1")
+                .bind(id.to_string())
+                .bind(note)
+                .bind(note.and(user));
+        Ok(self
+            .execute("set the note of a task instance", statement)
+            .await?
+            == 1)
+    }
+}
+
+fn new_row(row: &StartedTaskInstance) -> Value {
+    let new = &row.new;
+    json!({
+        "id": new.id,
+        "dag_id": new.dag_id,
+        "run_id": new.run_id,
+        "task_id": new.task_id,
+        "map_index": new.map_index,
+        "state": new.state.to_nullable(),
+        "try_number": row.try_number,
+        "max_tries": new.max_tries,
+        "start_date": row.start_date.map(micros),
+        "end_date": row.end_date.map(micros),
+        "duration": row.duration_secs,
+        "scheduled_dttm": row.scheduled_dttm.map(micros),
+        "pool": new.pool,
+        "pool_slots": new.pool_slots,
+        "queue": new.queue,
+        "priority_weight": new.priority_weight,
+        "operator": new.operator,
+        "custom_operator_name": new.custom_operator_name,
+        "executor": new.executor,
+        "executor_config": new.executor_config.to_string(),
+        "dag_version_id": new.dag_version_id,
+    })
+}
+
+pub(crate) fn task_instance_from(row: &AnyRow) -> Result<TaskInstance, Error> {
+    take_task_instance(&mut Columns::of("task_instance", row))
+}
+
+/// Takes [`TASK_INSTANCE_COLUMNS`] and leaves what follows them.
+pub(crate) fn take_task_instance(columns: &mut Columns<'_>) -> Result<TaskInstance, Error> {
+    Ok(TaskInstance {
+        id: TaskInstanceId(columns.uuid()?),
+        dag_id: columns.id()?,
+        run_id: columns.id()?,
+        task_id: columns.id()?,
+        map_index: MapIndex(columns.int()?),
+        state: take_state(columns)?,
+        try_number: columns.int()?,
+        max_tries: columns.int()?,
+        start_date: columns.instant_or_null()?,
+        end_date: columns.instant_or_null()?,
+        duration_secs: columns.real_or_null()?,
+        scheduled_dttm: columns.instant_or_null()?,
+        queued_dttm: columns.instant_or_null()?,
+        queued_by_job_id: columns.big_or_null()?.map(JobId),
+        last_heartbeat_at: columns.instant_or_null()?,
+        hostname: columns.owned()?,
+        unixname: columns.owned()?,
+        pid: columns.int_or_null()?,
+        external_executor_id: columns.owned_or_null()?,
+        pool: columns.id()?,
+        pool_slots: columns.int()?,
+        queue: columns.owned()?,
+        priority_weight: columns.big()?,
+        operator: columns.owned()?,
+        custom_operator_name: columns.owned_or_null()?,
+        executor: columns.owned_or_null()?,
+        executor_config: columns.json()?,
+        trigger_id: columns.big_or_null()?,
+        trigger_timeout: columns.instant_or_null()?,
+        next_method: columns.owned_or_null()?,
+        next_kwargs: columns.owned_or_null()?,
+        dag_version_id: columns.uuid_or_null()?.map(DagVersionId),
+        retry_delay_override_secs: columns.real_or_null()?,
+        retry_reason: columns.owned_or_null()?,
+        rendered_map_index: columns.owned_or_null()?,
+        note: columns.owned_or_null()?,
+        updated_at: columns.instant()?,
+    })
+}
+
+/// NULL is [`TaskInstanceState::NoStatus`].
+pub(crate) fn take_state(columns: &mut Columns<'_>) -> Result<TaskInstanceState, Error> {
+    Ok(columns
+        .parsed_or_null()?
+        .unwrap_or(TaskInstanceState::NoStatus))
+}
