@@ -3,4 +3,4 @@
 from airflow.sdk import DAG
 from no_such_package import anything  # noqa: F401
 
-DAG(dag_id="conformance_broken_import", schedule=None)
+dag = DAG(dag_id="conformance_broken_import", schedule=None)

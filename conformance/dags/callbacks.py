@@ -87,7 +87,7 @@ with DAG(
     dag_id="conformance_callbacks_of_timeout",
     schedule=None,
     start_date=START,
-    dagrun_timeout=datetime.timedelta(seconds=6),
+    dagrun_timeout=datetime.timedelta(seconds=15),
     on_failure_callback=note("run failed"),
     on_success_callback=note("run succeeded"),
 ):

@@ -14,7 +14,7 @@ with DAG(
     dag_id="conformance_depends_on_past",
     schedule=None,
     start_date=START,
-    dagrun_timeout=datetime.timedelta(seconds=25),
+    dagrun_timeout=datetime.timedelta(seconds=40),
     default_args={"depends_on_past": True},
 ):
 

@@ -33,7 +33,7 @@ with DAG(
     dag_id="conformance_dagrun_timeout",
     schedule=None,
     start_date=START,
-    dagrun_timeout=datetime.timedelta(seconds=8),
+    dagrun_timeout=datetime.timedelta(seconds=15),
 ):
 
     @task

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import datetime
 import pathlib
-import tempfile
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.sdk import DAG, PokeReturnValue, task
 
 
-def third_poke(name, run_id):
+STATE = pathlib.Path(__file__).parent.parent / "sensors"
+
+
+def third_poke(name):
     """Counts the pokes in a file: a rescheduled sensor is a new process every time."""
-    count = pathlib.Path(tempfile.gettempdir()) / f"conformance-{name}-{run_id}-{pathlib.Path(__file__).parent.parent.name}"
-    pokes = int(count.read_text()) + 1 if count.exists() else 1
-    count.write_text(str(pokes))
-    if pokes == 3:
-        count.unlink()
-        return True
-    return False
+    STATE.mkdir(exist_ok=True)
+    with (STATE / name).open("a+") as pokes:
+        pokes.write(".")
+        return pokes.tell() == 3
 
 
 with DAG(
@@ -32,14 +31,14 @@ with DAG(
         mode="reschedule",
         poke_interval=1,
         python_callable=third_poke,
-        op_args=["reschedules", "{{ run_id }}"],
+        op_args=["reschedules"],
     )
     reschedules >> EmptyOperator(task_id="after_reschedules")
     PythonSensor(
         task_id="pokes",
         poke_interval=0.2,
         python_callable=third_poke,
-        op_args=["pokes", "{{ run_id }}"],
+        op_args=["pokes"],
     )
     times_out = PythonSensor(
         task_id="times_out", mode="reschedule", poke_interval=1, timeout=2, python_callable=lambda: False

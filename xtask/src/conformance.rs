@@ -17,6 +17,7 @@ pub(crate) use session::copy_folder;
 use crate::engine::EngineKind;
 use outcome::Outcomes;
 use plan::Plan;
+use session::Selection;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -36,24 +37,31 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let plan = Plan::read()?;
-    if arguments.record {
-        let found = session::run(EngineKind::Airflow, &plan, &arguments.dags)?;
-        return record::write(&found, &arguments.dags);
-    }
-    let (expected, found) = if arguments.both {
-        let expected = session::run(EngineKind::Airflow, &plan, &arguments.dags)?;
-        (
-            expected,
-            session::run(EngineKind::Updraft, &plan, &arguments.dags)?,
-        )
-    } else {
-        let expected = record::read(&arguments.dags)
-            .context("run `cargo xtask conformance --record` first")?;
-        (
-            expected,
-            session::run(arguments.engine, &plan, &arguments.dags)?,
+    let run_on = |kind: EngineKind, expected: Option<&Outcomes>| {
+        let expected = expected
+            .into_iter()
+            .flat_map(|outcomes| outcomes.dags.keys().cloned());
+        let only = &arguments.dags;
+        session::run(
+            kind,
+            &Selection {
+                plan: &plan,
+                only,
+                expected: expected.collect(),
+            },
         )
     };
+    if arguments.record {
+        return record::write(&run_on(EngineKind::Airflow, None)?, &arguments.dags);
+    }
+    let (expected, engine) = if arguments.both {
+        (run_on(EngineKind::Airflow, None)?, EngineKind::Updraft)
+    } else {
+        let recorded = record::read(&arguments.dags);
+        let recorded = recorded.context("run `cargo xtask conformance --record` first")?;
+        (recorded, arguments.engine)
+    };
+    let found = run_on(engine, Some(&expected))?;
     report(&expected, &found, &plan)
 }
 

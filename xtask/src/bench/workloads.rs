@@ -105,7 +105,7 @@ fn write_dag_file(engine: &Engine, dag_id: &str, description: &str) -> Result<()
     let path = engine.dags_folder().join(format!("{dag_id}.py"));
     let source = format!(
         "from airflow.sdk import DAG\n\n\
-         DAG(dag_id=\"{dag_id}\", description=\"{description}\", schedule=None)\n"
+         dag = DAG(dag_id=\"{dag_id}\", description=\"{description}\", schedule=None)\n"
     );
     // Written aside and renamed, as an editor or a deployment does it.
     let aside = engine.home.join(format!("{dag_id}.tmp"));

@@ -103,6 +103,15 @@ impl Differences {
 
     fn compare_dag(&mut self, expected: &DagOutcome, found: &DagOutcome) {
         let dag_id = &expected.dag_id;
+        for (column, value) in &expected.listed {
+            let other = found.listed.get(column).unwrap_or(&Value::Null);
+            self.check(
+                dag_id,
+                &format!("`{column}`"),
+                &value.to_string(),
+                &other.to_string(),
+            );
+        }
         for run in &expected.runs {
             match found.runs.iter().find(|other| other.run_id == run.run_id) {
                 Some(other) => self.compare_run(&format!("{dag_id} {}", run.run_id), run, other),

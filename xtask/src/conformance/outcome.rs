@@ -35,6 +35,8 @@ impl Outcomes {
 #[serde(deny_unknown_fields)]
 pub(super) struct DagOutcome {
     pub(super) dag_id: String,
+    /// What the list of Dags says of it.
+    pub(super) listed: BTreeMap<String, Value>,
     pub(super) runs: Vec<RunOutcome>,
     /// What the Dag's callbacks wrote, sorted: they run in no particular order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -95,6 +97,36 @@ pub(super) struct XcomOutcome {
 /// Reads a `null` as a value: an absent value is something else than a recorded `null`.
 fn present<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(source).map(Some)
+}
+
+/// The columns of the Dag list that do not depend on when and where the file was read.
+const LISTED: [&str; 14] = [
+    "allowed_run_types",
+    "dag_display_name",
+    "description",
+    "has_import_errors",
+    "has_task_concurrency_limits",
+    "max_active_runs",
+    "max_active_tasks",
+    "max_consecutive_failed_dag_runs",
+    "owners",
+    "relative_fileloc",
+    "timetable_description",
+    "timetable_partitioned",
+    "timetable_periodic",
+    "timetable_summary",
+];
+
+/// Picks what is compared from a row of the Dag list.
+pub(super) fn listed(row: &Value) -> BTreeMap<String, Value> {
+    let mut listed: BTreeMap<String, Value> = LISTED
+        .iter()
+        .map(|key| ((*key).to_owned(), row[*key].clone()))
+        .collect();
+    let tags = row["tags"].as_array().into_iter().flatten();
+    let names: BTreeSet<&str> = tags.filter_map(|tag| tag["name"].as_str()).collect();
+    listed.insert("tags".to_owned(), names.into_iter().collect());
+    listed
 }
 
 /// Reads the state, task instances and XComs of one ended run.

@@ -28,9 +28,7 @@ pub(super) fn write(found: &Outcomes, only: &[String]) -> Result<()> {
     for (dag_id, outcome) in &found.dags {
         write_json(&folder.join(format!("{dag_id}.json")), outcome)?;
     }
-    if only.is_empty() {
-        write_json(&folder.join(IMPORT_ERRORS), &found.import_errors)?;
-    }
+    write_json(&folder.join(IMPORT_ERRORS), &found.import_errors)?;
     println!("recorded {} Dags in {}", found.dags.len(), folder.display());
     Ok(())
 }

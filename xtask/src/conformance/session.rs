@@ -22,15 +22,31 @@ const ACTIVE_MAX: usize = 4;
 const RUN_MAX: Duration = Duration::from_secs(240);
 /// All Dag files must have been read by then.
 const LOAD_MAX: Duration = Duration::from_secs(300);
-/// The list of Dags counts as complete when it has not grown for so long.
+/// The list of Dags counts as complete when it has not grown for so long …
 const LOAD_QUIET: Duration = Duration::from_secs(25);
+/// … or, when all expected Dags are there, for so long: there may still be one too many.
+const LOAD_QUIET_WHEN_COMPLETE: Duration = Duration::from_secs(3);
 /// Callbacks run after the run has ended, in another process; this is how long we wait for
 /// another line of theirs.
 const CALLBACKS_QUIET: Duration = Duration::from_secs(8);
 const POLL: Duration = Duration::from_millis(250);
 
-/// Runs the planned Dags, or only those named, and returns what became of them.
-pub(super) fn run(kind: EngineKind, plan: &Plan, only: &[String]) -> Result<Outcomes> {
+/// What a session is to run.
+pub(super) struct Selection<'a> {
+    pub(super) plan: &'a Plan,
+    /// Only these Dags; empty for all.
+    pub(super) only: &'a [String],
+    /// The Dags that are known to exist; empty when nothing is known.
+    pub(super) expected: BTreeSet<String>,
+}
+
+/// Runs the selected Dags and returns what became of them.
+pub(super) fn run(kind: EngineKind, selection: &Selection<'_>) -> Result<Outcomes> {
+    let Selection {
+        plan,
+        only,
+        expected,
+    } = selection;
     kind.prepare()?;
     let name = kind.name().to_lowercase();
     let home = fresh_home(&workspace::cache("conformance")?, &name)?;
@@ -51,20 +67,26 @@ pub(super) fn run(kind: EngineKind, plan: &Plan, only: &[String]) -> Result<Outc
     );
 
     prepare(&engine.rest, plan)?;
-    let loaded = wait_for_dags(&engine.rest)?;
+    let loaded = wait_for_dags(&engine.rest, expected)?;
     println!("{} has loaded {} Dags", kind.name(), loaded.len());
     let mut outcomes = Outcomes {
         import_errors: import_errors(&engine.rest)?,
         ..Outcomes::default()
     };
-    let wanted = loaded.into_iter().filter(|dag_id| {
+    let is_wanted = |dag_id: &String| {
         !plan.excluded.contains_key(dag_id) && (only.is_empty() || only.contains(dag_id))
-    });
+    };
+    let wanted = loaded
+        .keys()
+        .filter(|dag_id| is_wanted(dag_id))
+        .cloned()
+        .collect();
     outcomes.dags = Session {
         engine: &engine,
         plan,
+        loaded,
     }
-    .run_all(wanted.collect())?;
+    .run_all(wanted)?;
     Ok(outcomes)
 }
 
@@ -82,34 +104,35 @@ fn prepare(rest: &RestClient, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Waits until no new Dag has turned up for a while.
-fn wait_for_dags(rest: &RestClient) -> Result<BTreeSet<String>> {
+/// Waits until no new Dag has turned up for a while; returns the rows of the Dag list by Dag id.
+fn wait_for_dags(
+    rest: &RestClient,
+    expected: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Value>> {
     let started = Instant::now();
-    let mut known = BTreeSet::new();
-    let mut last_change = Instant::now();
+    let (mut known, mut last_change) = (0, Instant::now());
     while started.elapsed() < LOAD_MAX {
-        let mut now = BTreeSet::new();
+        let mut loaded = BTreeMap::new();
         for dag in rest.list("/api/v2/dags", "dags")? {
-            now.insert(
-                dag["dag_id"]
-                    .as_str()
-                    .context("a Dag without `dag_id`")?
-                    .to_owned(),
-            );
+            let dag_id = dag["dag_id"].as_str().context("a Dag without `dag_id`")?;
+            loaded.insert(dag_id.to_owned(), dag);
         }
-        if now != known {
-            known = now;
-            last_change = Instant::now();
+        if loaded.len() != known {
+            (known, last_change) = (loaded.len(), Instant::now());
         }
-        if !known.is_empty() && last_change.elapsed() > LOAD_QUIET {
-            return Ok(known);
+        let is_complete =
+            !expected.is_empty() && expected.iter().all(|dag_id| loaded.contains_key(dag_id));
+        let quiet = if is_complete {
+            LOAD_QUIET_WHEN_COMPLETE
+        } else {
+            LOAD_QUIET
+        };
+        if known > 0 && last_change.elapsed() > quiet {
+            return Ok(loaded);
         }
         std::thread::sleep(POLL);
     }
-    bail!(
-        "the list of Dags still changes after {LOAD_MAX:?}; {} are loaded",
-        known.len()
-    );
+    bail!("the list of Dags still changes after {LOAD_MAX:?}; {known} are loaded");
 }
 
 fn import_errors(rest: &RestClient) -> Result<BTreeSet<String>> {
@@ -140,6 +163,8 @@ struct Active {
 struct Session<'a> {
     engine: &'a Engine,
     plan: &'a Plan,
+    /// What the Dag list said of each Dag before anything ran.
+    loaded: BTreeMap<String, Value>,
 }
 
 impl Session<'_> {
@@ -248,8 +273,14 @@ impl Session<'_> {
                 run_id,
             )?);
         }
-        self.pause(&dag.dag_id, true)?;
+        // A schedule would go on making runs; without one the Dag stays ready for those that
+        // other Dags trigger.
+        let listed = &self.loaded[&dag.dag_id];
+        if listed["timetable_summary"].is_string() {
+            self.pause(&dag.dag_id, true)?;
+        }
         Ok(DagOutcome {
+            listed: outcome::listed(listed),
             dag_id: dag.dag_id,
             runs,
             callbacks,
