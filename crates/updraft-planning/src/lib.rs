@@ -1,1 +1,40 @@
-//! `updraft-planning`.
+//! What happens next: every scheduling decision as a function of (view, now).
+//!
+//! Pure: no I/O, no clock, no randomness. A shell loads a view, calls one of these functions, and
+//! applies the plan by compare-and-set; the same view and `now` always give the same plan. A plan
+//! carries its reasons, also for what it leaves alone ([`Because`]).
+//!
+//! | decision | view | function |
+//! |---|---|---|
+//! | what a running Dag run needs | [`run::RunView`] | [`run::plan_to_fixpoint`] ([`run::plan_pass`]: one Airflow pass) |
+//! | which task instances a run begins with, or has after its Dag changed | [`integrity`] | [`integrity::plan_new_task_instances`], [`integrity::plan_integrity`] |
+//! | who gets the free slots | [`queueing::QueueView`] | [`queueing::plan_queue`] |
+//! | which queued runs start | [`run_start::StartView`] | [`run_start::plan_start`] |
+//! | when a failed task is tried again | [`retry`] | [`retry::next_retry_at`] |
+//! | what a process that ended means | [`executor_event`] | [`executor_event::plan_executor_event`] |
+//! | clearing, marking, timing out, failing fast | [`clear`], [`mark`], [`run_timeout`], [`fail_fast`] | |
+//! | which runs a backfill makes | [`backfill`] | [`backfill::plan_backfill`] |
+//!
+//! Start reading at [`run`]. The rules are those of fact sheet "scheduling semantics"; `§` in this
+//! crate means its sections.
+
+pub mod backfill;
+pub mod because;
+pub mod clear;
+pub mod executor_event;
+pub mod fail_fast;
+pub mod integrity;
+pub mod map_index;
+pub mod mark;
+pub mod queueing;
+pub mod retry;
+pub mod run;
+pub mod run_start;
+pub mod run_state;
+pub mod run_timeout;
+#[cfg(test)]
+mod scenario;
+#[cfg(test)]
+mod vectors;
+
+pub use because::Because;
