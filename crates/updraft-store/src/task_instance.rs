@@ -2,15 +2,14 @@
 //! [`crate::scheduling`], what a running try needs in the session modules.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use updraft_model::task_instance::{NewTaskInstance, TaskInstance};
 use updraft_model::{
     DagId, DagVersionId, JobId, MapIndex, RunId, TaskId, TaskInstanceId, TaskInstanceState,
 };
 
-use crate::dialect::Kind;
-use crate::row::{Columns, assembled, micros, text_array};
+use crate::row::{Columns, assembled, bind_real, micros, micros_or_null, text_array};
+use crate::session::Statement;
 use crate::{Error, Reader, Tx};
 
 /// In the order in which [`take_task_instance`] takes them.
@@ -21,29 +20,14 @@ pub(crate) const TASK_INSTANCE_COLUMNS: &str = "id, dag_id, run_id, task_id, map
     executor_config, trigger_id, trigger_timeout, next_method, next_kwargs, dag_version_id, \
     retry_delay_override, retry_reason, rendered_map_index, note, updated_at";
 
-const NEW_COLUMNS: &[(&str, Kind)] = &[
-    ("id", Kind::Text),
-    ("dag_id", Kind::Text),
-    ("run_id", Kind::Text),
-    ("task_id", Kind::Text),
-    ("map_index", Kind::Int),
-    ("state", Kind::Text),
-    ("try_number", Kind::Int),
-    ("max_tries", Kind::Int),
-    ("start_date", Kind::Int),
-    ("end_date", Kind::Int),
-    ("duration", Kind::Real),
-    ("scheduled_dttm", Kind::Int),
-    ("pool", Kind::Text),
-    ("pool_slots", Kind::Int),
-    ("queue", Kind::Text),
-    ("priority_weight", Kind::Int),
-    ("operator", Kind::Text),
-    ("custom_operator_name", Kind::Text),
-    ("executor", Kind::Text),
-    ("executor_config", Kind::Text),
-    ("dag_version_id", Kind::Text),
-];
+/// In the order in which [`bind_new`] binds them.
+const NEW_COLUMNS: &str = "id, dag_id, run_id, task_id, map_index, state, try_number, max_tries, \
+    start_date, end_date, scheduled_dttm, pool, pool_slots, queue, priority_weight, operator, \
+    custom_operator_name, executor, executor_config, dag_version_id, duration, updated_at";
+
+/// Rows per `INSERT`, largest first: few enough sizes for all of them to stay in the statement
+/// cache. Bound values beat one JSON text here, a row has too many columns.
+const INSERT_SIZES: [usize; 3] = [64, 8, 1];
 
 /// A new row that does not begin with no state: an instance that an expansion created and that the
 /// same plan scheduled, skipped or finished.
@@ -134,7 +118,7 @@ impl Reader {
 }
 
 impl Tx {
-    /// Creates rows, any number in one statement. Rows that exist already are left as they are.
+    /// Creates rows, any number of them. Rows that exist already are left as they are.
     ///
     /// Returns how many were created.
     pub async fn create_task_instances(
@@ -142,21 +126,23 @@ impl Tx {
         rows: &[StartedTaskInstance],
         now: Timestamp,
     ) -> Result<u64, Error> {
-        if rows.is_empty() {
-            return Ok(0);
+        let mut created = 0;
+        let mut rest = rows;
+        for size in INSERT_SIZES {
+            let mut chunks = rest.chunks_exact(size);
+            if rest.len() >= size {
+                let sql = insert_of(size);
+                for chunk in &mut chunks {
+                    let statement = sqlx::query(assembled(sql.clone()));
+                    let statement = chunk
+                        .iter()
+                        .fold(statement, |statement, row| bind_new(statement, row, now));
+                    created += self.execute("create task instances", statement).await?;
+                }
+            }
+            rest = chunks.remainder();
         }
-        let names: Vec<&str> = NEW_COLUMNS.iter().map(|(name, _)| *name).collect();
-        let names = names.join(", ");
-        let given = self.dialect().rows("$1", "given", NEW_COLUMNS);
-        // `WHERE TRUE` lets SQLite tell the conflict clause from a join condition.
-        let statement = sqlx::query(assembled(format!(
-            "INSERT INTO task_instance ({names}, hostname, unixname, updated_at)
-             SELECT {names}, '', '', $2 FROM {given} WHERE TRUE
-             ON CONFLICT DO NOTHING"
-        )))
-        .bind(Value::from_iter(rows.iter().map(new_row)).to_string())
-        .bind(micros(now));
-        self.execute("create task instances", statement).await
+        Ok(created)
     }
 
     /// Deletes rows and what the tries left behind.
@@ -226,31 +212,51 @@ impl Tx {
     }
 }
 
-fn new_row(row: &StartedTaskInstance) -> Value {
+fn insert_of(rows: usize) -> String {
+    let width = NEW_COLUMNS.split(',').count();
+    let mut values = String::new();
+    for row in 0..rows {
+        values.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 1..=width {
+            values.push_str(&format!("${}, ", row * width + column));
+        }
+        values.push_str("'', '')");
+    }
+    format!(
+        "INSERT INTO task_instance ({NEW_COLUMNS}, hostname, unixname)
+         VALUES {values}
+         ON CONFLICT DO NOTHING"
+    )
+}
+
+fn bind_new<'q>(
+    statement: Statement<'q>,
+    row: &StartedTaskInstance,
+    now: Timestamp,
+) -> Statement<'q> {
     let new = &row.new;
-    json!({
-        "id": new.id,
-        "dag_id": new.dag_id,
-        "run_id": new.run_id,
-        "task_id": new.task_id,
-        "map_index": new.map_index,
-        "state": new.state.to_nullable(),
-        "try_number": row.try_number,
-        "max_tries": new.max_tries,
-        "start_date": row.start_date.map(micros),
-        "end_date": row.end_date.map(micros),
-        "duration": row.duration_secs,
-        "scheduled_dttm": row.scheduled_dttm.map(micros),
-        "pool": new.pool,
-        "pool_slots": new.pool_slots,
-        "queue": new.queue,
-        "priority_weight": new.priority_weight,
-        "operator": new.operator,
-        "custom_operator_name": new.custom_operator_name,
-        "executor": new.executor,
-        "executor_config": new.executor_config.to_string(),
-        "dag_version_id": new.dag_version_id,
-    })
+    let statement = statement
+        .bind(new.id.to_string())
+        .bind(new.dag_id.to_string())
+        .bind(new.run_id.to_string())
+        .bind(new.task_id.to_string())
+        .bind(new.map_index.0)
+        .bind(new.state.to_nullable())
+        .bind(row.try_number)
+        .bind(new.max_tries)
+        .bind(micros_or_null(row.start_date))
+        .bind(micros_or_null(row.end_date))
+        .bind(micros_or_null(row.scheduled_dttm))
+        .bind(new.pool.to_string())
+        .bind(new.pool_slots)
+        .bind(new.queue.clone())
+        .bind(new.priority_weight)
+        .bind(new.operator.clone())
+        .bind(new.custom_operator_name.clone())
+        .bind(new.executor.clone())
+        .bind(new.executor_config.to_string())
+        .bind(new.dag_version_id.to_string());
+    bind_real(statement, row.duration_secs).bind(micros(now))
 }
 
 pub(crate) fn task_instance_from(row: &AnyRow) -> Result<TaskInstance, Error> {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use updraft_model::{DagId, DagVersionId, MapIndex, RunId, TaskInstanceId, TaskInstanceState};
 
 use crate::dialect::Kind;
-use crate::row::{Columns, assembled, micros, text_array};
+use crate::row::{Columns, assembled, bind_real, micros, micros_or_null, text_array};
+use crate::session::Statement;
 use crate::{Error, Tx};
 
 /// New values for one row, written only while its state is `from`.
@@ -29,6 +30,13 @@ pub struct TaskInstanceUpdate {
     pub trigger_timeout: Option<Timestamp>,
 }
 
+/// From this many rows on, a statement of their own is cheaper than spelling each row out.
+const ALIKE_MIN: usize = 8;
+
+/// How many groups an update is compared with, so that a plan of strangers costs no square.
+const GROUPS_COMPARED_MAX: usize = 8;
+
+/// The columns of an update that is spelt out.
 const UPDATED: &[(&str, Kind)] = &[
     ("ti", Kind::Text),
     ("was", Kind::Text),
@@ -53,9 +61,67 @@ impl Tx {
         updates: &[TaskInstanceUpdate],
         now: Timestamp,
     ) -> Result<Vec<TaskInstanceId>, Error> {
-        if updates.is_empty() {
-            return Ok(Vec::new());
+        let mut won = Vec::with_capacity(updates.len());
+        let mut singular = Vec::new();
+        for alike in group_alike(updates) {
+            if alike.len() < ALIKE_MIN {
+                singular.extend(alike);
+            } else {
+                won.extend(self.update_alike(&alike, now).await?);
+            }
         }
+        if !singular.is_empty() {
+            won.extend(self.update_singular(&singular, now).await?);
+        }
+        Ok(won)
+    }
+
+    /// Rows that all get the same values: only their ids travel.
+    async fn update_alike(
+        &mut self,
+        alike: &[&TaskInstanceUpdate],
+        now: Timestamp,
+    ) -> Result<Vec<TaskInstanceId>, Error> {
+        let Some(first) = alike.first() else {
+            return Ok(Vec::new());
+        };
+        let theirs = self.dialect().one_of_texts("id", "$1");
+        let statement = sqlx::query(assembled(format!(
+            "UPDATE task_instance
+                SET map_index = $4,
+                    state = $5,
+                    try_number = $6,
+                    start_date = $7,
+                    end_date = $8,
+                    scheduled_dttm = COALESCE($9, scheduled_dttm),
+                    trigger_id = COALESCE($10, trigger_id),
+                    trigger_timeout = COALESCE($11, trigger_timeout),
+                    duration = COALESCE($12, duration),
+                    updated_at = $2
+              WHERE {theirs} AND state IS NOT DISTINCT FROM $3
+              RETURNING id"
+        )))
+        .bind(text_array(alike.iter().map(|update| update.id)))
+        .bind(micros(now))
+        .bind(first.from.to_nullable())
+        .bind(first.map_index.0)
+        .bind(first.state.to_nullable())
+        .bind(first.try_number)
+        .bind(micros_or_null(first.start_date))
+        .bind(micros_or_null(first.end_date))
+        .bind(micros_or_null(first.scheduled_dttm))
+        .bind(first.trigger_id)
+        .bind(micros_or_null(first.trigger_timeout));
+        let statement = bind_real(statement, first.duration_secs);
+        self.won_ids("update task instances", statement).await
+    }
+
+    /// Rows that each get their own values.
+    async fn update_singular(
+        &mut self,
+        updates: &[&TaskInstanceUpdate],
+        now: Timestamp,
+    ) -> Result<Vec<TaskInstanceId>, Error> {
         let given = self.dialect().rows("$1", "given", UPDATED);
         let statement = sqlx::query(assembled(format!(
             "UPDATE task_instance
@@ -73,9 +139,18 @@ impl Tx {
               WHERE id = given.ti AND state IS NOT DISTINCT FROM given.was
               RETURNING id"
         )))
-        .bind(Value::from_iter(updates.iter().map(update_row)).to_string())
+        .bind(Value::from_iter(updates.iter().map(|update| update_row(update))).to_string())
         .bind(micros(now));
-        self.fetch_all("update task instances", statement)
+        self.won_ids("update task instances", statement).await
+    }
+
+    /// Runs a compare-and-set that returns the ids it changed.
+    pub(crate) async fn won_ids(
+        &mut self,
+        doing: &'static str,
+        statement: Statement<'_>,
+    ) -> Result<Vec<TaskInstanceId>, Error> {
+        self.fetch_all(doing, statement)
             .await?
             .iter()
             .map(|row| Columns::of("task_instance", row).uuid().map(TaskInstanceId))
@@ -123,6 +198,31 @@ impl Tx {
         self.execute("move task instances to another Dag version", statement)
             .await
     }
+}
+
+/// Puts updates together that differ in nothing but the row: mostly, a plan moves many instances to
+/// the same state at the same moment.
+fn group_alike(updates: &[TaskInstanceUpdate]) -> Vec<Vec<&TaskInstanceUpdate>> {
+    let mut groups: Vec<Vec<&TaskInstanceUpdate>> = Vec::new();
+    for update in updates {
+        let is_like = |other: &TaskInstanceUpdate| {
+            let same_row = TaskInstanceUpdate {
+                id: update.id,
+                ..other.clone()
+            };
+            same_row == *update
+        };
+        let group = groups
+            .iter_mut()
+            .rev()
+            .take(GROUPS_COMPARED_MAX)
+            .find(|group| group.first().is_some_and(|first| is_like(first)));
+        match group {
+            Some(group) => group.push(update),
+            None => groups.push(vec![update]),
+        }
+    }
+    groups
 }
 
 fn update_row(update: &TaskInstanceUpdate) -> Value {
