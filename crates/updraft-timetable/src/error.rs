@@ -74,9 +74,11 @@ pub enum Error {
         /// The instant it was stepped from.
         at: jiff::Timestamp,
     },
-    /// Partitions were asked of a timetable that has none.
-    #[error("timetable `{type_name}` is not partitioned by time")]
-    NotPartitioned {
+    /// Partitions were asked of a timetable whose assets define them.
+    #[error(
+        "partitions of timetable `{type_name}` come from its assets; ask their partition mappers"
+    )]
+    PartitionsOfAssets {
         /// Class name of the timetable.
         type_name: String,
     },

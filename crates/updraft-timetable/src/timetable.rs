@@ -159,12 +159,20 @@ impl Timetable {
     /// keys no meaning in time.
     ///
     /// # Errors
-    /// [`Error::InvalidPartitionKey`] when the key is not in the timetable's format.
+    /// [`Error::InvalidPartitionKey`] when the key is not in the timetable's format;
+    /// [`Error::PartitionsOfAssets`] and [`Error::NeedsPython`] when others must be asked.
     pub fn resolve_partition_date(&self, partition_key: &str) -> Result<Option<Timestamp>, Error> {
         match self {
             Self::CronPartition(partitions) => partitions.date_of_key(partition_key).map(Some),
+            Self::PartitionedAsset(_) => Err(self.partitions_of_assets()),
             Self::Custom(custom) => Err(custom.needs_python()),
             _ => Ok(None),
+        }
+    }
+
+    fn partitions_of_assets(&self) -> Error {
+        Error::PartitionsOfAssets {
+            type_name: self.type_name().to_owned(),
         }
     }
 }

@@ -186,3 +186,32 @@ fn asset_timetables_do_not_nest() {
             .ends_with("the inner timetable must not wait for assets itself")
     );
 }
+
+#[test]
+fn partitions_of_assets_are_left_to_the_mappers() {
+    let captured: Value = serde_json::from_str(CAPTURED).unwrap();
+    let timetable = Timetable::from_serialized(&captured["PartitionedAsset"]).unwrap();
+    let now = at("2026-06-15T12:00:00Z");
+    let of_key = timetable.resolve_partition_date("2026-06-15").unwrap_err();
+    let of_range = timetable.dagrun_infos_between(now, now, now).next();
+    for error in [of_key, of_range.unwrap().unwrap_err()] {
+        assert!(matches!(error, Error::PartitionsOfAssets { .. }), "{error}");
+    }
+}
+
+#[test]
+fn an_existing_run_without_an_interval_gets_the_one_of_a_manual_run() {
+    let daily = json!({"expression": "@daily", "timezone": "UTC"});
+    let timetable = read("interval.CronDataIntervalTimetable", daily).unwrap();
+    let run_after = at("2026-06-15T12:00:00Z");
+    let info = timetable.run_info(run_after, None, None, None).unwrap();
+    assert_eq!(info.logical_date(), Some(at("2026-06-14T00:00:00Z")));
+    assert_eq!(info.run_after, run_after);
+
+    let info = timetable.run_info(run_after, info.data_interval, Some("key"), Some(run_after));
+    let info = info.unwrap();
+    assert_eq!(
+        (info.data_interval, info.partition_date),
+        (None, Some(run_after))
+    );
+}

@@ -173,6 +173,27 @@ fn every_midnight_of_lord_howe_comes() {
     }
 }
 
+/// Airflow raises at the first of these changes of the clock, and schedules nothing from then on.
+#[test]
+fn intervals_go_on_across_a_change_of_half_an_hour() {
+    let timetable = Timetable::from_serialized(&json!({
+        "__type": "airflow.timetables.interval.CronDataIntervalTimetable",
+        "__var": {"expression": "0 * * * *", "timezone": "Australia/Lord_Howe"},
+    }))
+    .unwrap();
+    let (from, to) = (at("2026-04-01T00:00:00Z"), at("2026-10-31T00:00:00Z"));
+    let runs: Result<Vec<_>, _> = timetable.dagrun_infos_between(from, to, to).collect();
+    let intervals: Vec<_> = runs
+        .unwrap()
+        .iter()
+        .filter_map(|run| run.data_interval)
+        .collect();
+    assert_eq!(intervals.last().unwrap().start, to);
+    for pair in intervals.windows(2) {
+        assert_eq!(pair[0].end, pair[1].start);
+    }
+}
+
 #[test]
 fn a_schedule_that_stands_still_is_an_error_and_no_endless_loop() {
     let no_catchup = TimeRestriction {

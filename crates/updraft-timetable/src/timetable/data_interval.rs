@@ -58,10 +58,15 @@ impl DataIntervals {
         // A coarser schedule leads back to a date that already has a run: one step passes it.
         let start = self.ticks.next(start)?;
         if start > last.start {
-            Ok(start)
-        } else {
-            Err(self.not_advancing(last.start))
+            return Ok(start);
         }
+        // Where a clock changes by half an hour the ticks of "every hour" leave their grid, and
+        // aligning leads back again. Airflow gives such a Dag no run ever after; we go on where
+        // the last interval ended.
+        if last.end > last.start {
+            return Ok(last.end);
+        }
+        Err(self.not_advancing(last.start))
     }
 
     fn earliest_start(

@@ -1,11 +1,13 @@
 //! Runs at dates from a list.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::{DagRunInfo, DataInterval, TimeRestriction};
 
 /// `EventsTimetable`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "EventsData")]
 pub struct Events {
     /// Ascending, each once.
     pub(super) dates: Vec<Timestamp>,
@@ -47,5 +49,66 @@ impl Events {
             _ => run_after,
         };
         DataInterval::exact(event)
+    }
+}
+
+/// The SDK leaves `_summary` out and the texts to whoever reads.
+#[derive(Deserialize)]
+struct EventsData {
+    event_dates: Vec<EventDate>,
+    restrict_to_events: bool,
+    description: Option<String>,
+    #[serde(rename = "_summary")]
+    summary: Option<String>,
+}
+
+/// The text is kept because the description repeats it.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct EventDate {
+    at: Timestamp,
+    text: String,
+}
+
+impl TryFrom<String> for EventDate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.parse() {
+            Ok(at) => Ok(Self { at, text }),
+            Err(_) => Err(format!(
+                "expected an event date with an offset from UTC, found `{text}`"
+            )),
+        }
+    }
+}
+
+impl From<EventsData> for Events {
+    /// The SDK does not sort the dates; the rules only make sense for sorted ones.
+    fn from(data: EventsData) -> Self {
+        let mut events = data.event_dates;
+        events.sort_by_key(|event| event.at);
+        let count = events.len();
+        let description =
+            data.description
+                .clone()
+                .unwrap_or_else(|| match (events.first(), events.last()) {
+                    (Some(first), Some(last)) => {
+                        format!("{count} events between {} and {}", first.text, last.text)
+                    }
+                    _ => "No events".to_owned(),
+                });
+        let summary = data
+            .summary
+            .or(data.description)
+            .unwrap_or_else(|| format!("{count} events"));
+        let mut dates: Vec<Timestamp> = events.into_iter().map(|event| event.at).collect();
+        dates.dedup();
+        Self {
+            dates,
+            restrict_to_events: data.restrict_to_events,
+            description,
+            summary,
+        }
     }
 }

@@ -68,11 +68,7 @@ impl DagRunInfos<'_> {
                 let latest = partitions.localized(self.latest)?;
                 Some(next).filter(|next| next.run_after <= latest)
             }
-            Timetable::PartitionedAsset(_) => {
-                return Err(Error::NotPartitioned {
-                    type_name: self.timetable.type_name().to_owned(),
-                });
-            }
+            Timetable::PartitionedAsset(_) => return Err(self.timetable.partitions_of_assets()),
             timetable => {
                 let restriction = TimeRestriction {
                     earliest: Some(self.earliest),

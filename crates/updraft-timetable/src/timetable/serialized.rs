@@ -1,6 +1,5 @@
 //! Reads timetables from the `{"__type": class path, "__var": data}` maps of a serialized Dag.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -8,7 +7,7 @@ use serde_json::Value;
 use super::cron_partition::RUN_OFFSET_MAX;
 use super::trigger::RunImmediately;
 use super::{
-    AssetOrTime, AssetTriggered, CronPartition, DataIntervals, Events, MultipleCronTrigger,
+    AssetOrTime, AssetTriggered, CronPartition, DataIntervals, MultipleCronTrigger,
     PartitionedAsset, Timetable, Trigger,
 };
 use crate::Error;
@@ -102,7 +101,7 @@ impl Data<'_> {
                 let ticks = Ticks::Delta(data.delta);
                 Timetable::DeltaDataInterval(DataIntervals { ticks })
             }
-            "events.EventsTimetable" => Timetable::Events(self.read::<EventsData>()?.into()),
+            "events.EventsTimetable" => Timetable::Events(self.read()?),
             "simple.AssetTriggeredTimetable" => {
                 let AssetData { asset_condition } = self.read()?;
                 Timetable::AssetTriggered(AssetTriggered { asset_condition })
@@ -295,67 +294,6 @@ impl From<PartitionedAssetData> for PartitionedAsset {
             asset_condition: data.asset_condition,
             default_partition_mapper: data.default_partition_mapper,
             partition_mapper_config: data.partition_mapper_config,
-        }
-    }
-}
-
-/// The SDK leaves `_summary` out and the texts to whoever reads.
-#[derive(Deserialize)]
-struct EventsData {
-    event_dates: Vec<EventDate>,
-    restrict_to_events: bool,
-    description: Option<String>,
-    #[serde(rename = "_summary")]
-    summary: Option<String>,
-}
-
-/// The text is kept because the description repeats it.
-#[derive(Clone, Deserialize)]
-#[serde(try_from = "String")]
-struct EventDate {
-    at: Timestamp,
-    text: String,
-}
-
-impl TryFrom<String> for EventDate {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.parse() {
-            Ok(at) => Ok(Self { at, text }),
-            Err(_) => Err(format!(
-                "expected an event date with an offset from UTC, found `{text}`"
-            )),
-        }
-    }
-}
-
-impl From<EventsData> for Events {
-    /// The SDK does not sort the dates; the rules only make sense for sorted ones.
-    fn from(data: EventsData) -> Self {
-        let mut events = data.event_dates;
-        events.sort_by_key(|event| event.at);
-        let count = events.len();
-        let description =
-            data.description
-                .clone()
-                .unwrap_or_else(|| match (events.first(), events.last()) {
-                    (Some(first), Some(last)) => {
-                        format!("{count} events between {} and {}", first.text, last.text)
-                    }
-                    _ => "No events".to_owned(),
-                });
-        let summary = data
-            .summary
-            .or(data.description)
-            .unwrap_or_else(|| format!("{count} events"));
-        let mut dates: Vec<Timestamp> = events.into_iter().map(|event| event.at).collect();
-        dates.dedup();
-        Self {
-            dates,
-            restrict_to_events: data.restrict_to_events,
-            description,
-            summary,
         }
     }
 }
