@@ -87,6 +87,7 @@ fn measure(
     repeat: usize,
 ) -> Result<BTreeMap<String, f64>> {
     kind.prepare()?;
+    let launch = launch(kind)?;
     let mut found = BTreeMap::new();
     let mut note = |row: &Row, value: f64| {
         println!("{:8} {:16} {}", kind.name(), row.name, row.unit.text(value));
@@ -94,14 +95,16 @@ fn measure(
     };
     let has = |name: &str| rows.iter().find(|row| row.name == name);
     if let Some(row) = has("ready") {
+        // The first start in a new home finds its interpreter, makes its keys, migrates.
+        drop(kind.start(&launch)?);
         let mut times = Vec::new();
         for _ in 0..repeat {
-            times.push(start(kind)?.ready_after.as_secs_f64());
+            times.push(kind.start(&launch)?.ready_after.as_secs_f64());
         }
         note(row, median(times));
     }
 
-    let engine = start(kind)?;
+    let engine = kind.start(&launch)?;
     workloads::wait_until_loaded(&engine)?;
     if let Some(row) = has("memory-idle") {
         workloads::list_all_dags(&engine)?;
@@ -150,13 +153,13 @@ fn measure(
     Ok(found)
 }
 
-fn start(kind: EngineKind) -> Result<Engine> {
+fn launch(kind: EngineKind) -> Result<Launch> {
     let home = fresh_home(&workspace::cache("bench")?, &kind.name().to_lowercase())?;
     copy_folder(
         &workspace::root().join("conformance/bench-dags"),
         &home.join("dags"),
     )?;
-    kind.start(&Launch {
+    Ok(Launch {
         home,
         with_examples: false,
         settings: Vec::new(),

@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::airflow;
 use crate::engine::{Engine, EngineKind, Launch, PASSWORD};
 use crate::service::{Service, free_port};
 use crate::workspace;
 
 pub(crate) fn build() -> Result<()> {
+    airflow::install()?;
     workspace::run(
         Command::new(env!("CARGO"))
             .current_dir(workspace::root())
@@ -29,6 +31,11 @@ pub(crate) fn start(launch: &Launch) -> Result<Engine> {
         .arg("standalone")
         .current_dir(&launch.home)
         .envs(launch.environment(port))
+        // The very interpreter that real Airflow runs in: a difference is never the packages'.
+        .env(
+            "AIRFLOW__UPDRAFT__PYTHON",
+            airflow::install()?.join("bin/python"),
+        )
         .env("UPDRAFT_ADMIN_PASSWORD", PASSWORD);
     if launch.with_examples {
         command.arg("--with-examples");
