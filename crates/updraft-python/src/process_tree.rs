@@ -74,23 +74,26 @@ pub fn signal_tree(child: Pid, marker: &str, signal: Signal) -> usize {
 ///
 /// Returns how many processes were killed.
 pub fn kill_leftovers(home: &Path) -> usize {
-    let mut killed = 0;
+    let mut killed = HashSet::new();
+    // A process may fork between the look and the signal.
     for _ in 0..ROUNDS_MAX {
-        let leftovers: Vec<_> = processes()
-            .filter(|stat| stat.state != 'Z' && is_leftover(stat.pid, home))
+        let leftovers = processes().filter(|stat| stat.state != 'Z' && is_leftover(stat.pid, home));
+        let fresh: Vec<i32> = leftovers
+            .map(|stat| stat.pid)
+            .filter(|pid| killed.insert(*pid))
             .collect();
-        if leftovers.is_empty() {
+        if fresh.is_empty() {
             break;
         }
-        for stat in leftovers {
-            send(stat.pid, Signal::SIGKILL);
-            killed += 1;
+        for pid in fresh {
+            send(pid, Signal::SIGKILL);
         }
     }
-    if killed > 0 {
+    if !killed.is_empty() {
+        let killed = killed.len();
         info!(killed, "killed processes that an earlier run left behind");
     }
-    killed
+    killed.len()
 }
 
 /// A dead process that nobody has reaped yet: its number and when it started.
@@ -234,7 +237,36 @@ fn environment_value(pid: i32, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stat, parse_stat};
+    use std::process::Command;
+
+    use super::{INSTANCE_VARIABLE, Stat, instance_marker, kill_leftovers, parse_stat};
+
+    #[test]
+    fn only_what_a_dead_instance_of_the_same_home_left_is_killed() {
+        let home = tempfile::tempdir().unwrap();
+        let start = |marker: String| {
+            Command::new("sleep")
+                .arg("600")
+                .env(INSTANCE_VARIABLE, marker)
+                .spawn()
+                .unwrap()
+        };
+        // No process has number 0, so this instance is dead.
+        let mut leftover = start(format!("0.1.{}", home.path().display()));
+        let mut others = [
+            start("0.1./another/home".to_owned()),
+            start(instance_marker(home.path())),
+            start("nonsense".to_owned()),
+        ];
+        assert_eq!(kill_leftovers(home.path()), 1);
+        assert!(!leftover.wait().unwrap().success());
+        for other in &mut others {
+            assert_eq!(other.try_wait().unwrap(), None);
+            other.kill().unwrap();
+            other.wait().unwrap();
+        }
+        assert_eq!(kill_leftovers(home.path()), 0);
+    }
 
     #[test]
     fn a_process_name_with_parentheses_and_spaces_does_not_shift_the_fields() {

@@ -37,6 +37,8 @@ pub struct ZygoteConfig {
     pub home: PathBuf,
     /// The whole environment of the zygote and so of its children, apart from what is secret.
     pub environment: Vec<(String, String)>,
+    /// Whether to load the plugins that Airflow's example Dags need.
+    pub example_plugins: bool,
     /// Children forked ahead of need.
     pub idle_children: usize,
     /// After so many children a new zygote takes over, because heaps only grow.
@@ -56,6 +58,7 @@ impl ZygoteConfig {
             shim_dir,
             home,
             environment: Vec::new(),
+            example_plugins: false,
             idle_children: 2,
             children_max: 50_000,
             growth_bytes_max: 128 * 1024 * 1024,

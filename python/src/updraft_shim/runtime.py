@@ -58,6 +58,9 @@ _OPTIONAL_MODULES = (
 )
 
 
+_LOAD_EXAMPLES = "AIRFLOW__CORE__LOAD_EXAMPLES"
+
+
 class SharedAdapters:
     """Stands in for pydantic's `TypeAdapter` and hands out validators built before the fork.
 
@@ -82,7 +85,7 @@ class SharedAdapters:
         return self
 
 
-def warm_up(learned_modules: Iterable[str]) -> bool:
+def warm_up(learned_modules: Iterable[str], example_plugins: bool) -> bool:
     """Import Airflow and what else is known to be needed, load plugins, freeze the heap.
 
     Return False when the process may not fork, because an import has started a thread.
@@ -93,7 +96,7 @@ def warm_up(learned_modules: Iterable[str]) -> bool:
             importlib.import_module(name)
         except ImportError:
             continue
-    _load_plugins()
+    _load_plugins(example_plugins)
     _share_validators()
     fit_to_fork = learned.preload(learned_modules)
 
@@ -135,14 +138,21 @@ def _import_without_database() -> None:
     block_orm_access()
 
 
-def _load_plugins() -> None:
+def _load_plugins(example_plugins: bool) -> None:
+    """Load plugins once, for all children.
+
+    The example Dags need plugins of their own. Airflow ties them to the setting that also adds
+    bundles of examples, which children must not search, so it is set for this moment only.
+    """
     from airflow import plugins_manager
     from airflow.sdk import plugins_manager as sdk_plugins_manager
     from airflow.sdk.listener import get_listener_manager as get_sdk_listener_manager
 
+    os.environ[_LOAD_EXAMPLES] = str(example_plugins)
     sdk_plugins_manager.integrate_macros_plugins()
     plugins_manager.get_timetables_plugins()
     get_sdk_listener_manager()
+    os.environ[_LOAD_EXAMPLES] = "False"
 
 
 def _share_validators() -> None:

@@ -16,6 +16,7 @@ single-threaded: threads do not survive a fork, locks they hold do.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import select
 import signal
@@ -23,23 +24,24 @@ import socket
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from updraft_shim import child, runtime, wire
 
 _PR_SET_CHILD_SUBREAPER = 36
-_IDLE_CHILDREN_VARIABLE = "UPDRAFT_ZYGOTE_IDLE_CHILDREN"
-_PRELOAD_VARIABLE = "UPDRAFT_ZYGOTE_PRELOAD"
+
+# JSON object: "idle_children", "example_plugins", "preload".
+_SETTINGS_VARIABLE = "UPDRAFT_ZYGOTE"
 
 
 def main() -> None:
     """Serve until the parent closes the control socket."""
     control = _take_control_socket()
-    idle_children = int(os.environ.pop(_IDLE_CHILDREN_VARIABLE, "0"))
-    preload = os.environ.pop(_PRELOAD_VARIABLE, "")
-    if not runtime.warm_up(preload.split()):
-        _start_again_without_preload(control, idle_children)
-    zygote = Zygote(control, idle_children)
+    # Taken out of the environment, because children inherit it.
+    settings = json.loads(os.environ.pop(_SETTINGS_VARIABLE))
+    if not runtime.warm_up(settings["preload"], settings["example_plugins"]):
+        _start_again(control, {**settings, "preload": []})
+    zygote = Zygote(control, settings["idle_children"])
     wire.send(control, {"event": "ready", **runtime.versions()})
     zygote.serve()
 
@@ -204,10 +206,10 @@ class Zygote:
                 return
 
 
-def _start_again_without_preload(control: socket.socket, idle_children: int) -> NoReturn:
+def _start_again(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     """Replace this process, in which an import has started a thread, by a plain one."""
     wire.send(control, {"event": "preload_refused"})
-    os.environ[_IDLE_CHILDREN_VARIABLE] = str(idle_children)
+    os.environ[_SETTINGS_VARIABLE] = json.dumps(settings)
     os.dup2(control.fileno(), 0)
     os.execv(sys.executable, sys.orig_argv)  # noqa: S606
 

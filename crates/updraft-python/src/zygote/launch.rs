@@ -15,6 +15,9 @@ use crate::fds;
 use crate::interpreter::{TASK_SDK_SERIES, is_in_series};
 use crate::process_tree::{INSTANCE_VARIABLE, instance_marker};
 
+/// Where the zygote finds its settings.
+const SETTINGS_VARIABLE: &str = "UPDRAFT_ZYGOTE";
+
 /// Enough of what the zygote prints to hold a traceback.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024;
 
@@ -47,7 +50,7 @@ pub(super) struct Process {
 }
 
 /// Starts a zygote that imports `preload` beside Airflow, and waits for its `ready`.
-pub(super) async fn launch(config: &ZygoteConfig, preload: &str) -> Result<Launched, Error> {
+pub(super) async fn launch(config: &ZygoteConfig, preload: &[String]) -> Result<Launched, Error> {
     let (ours, theirs) = fds::packet_pair().map_err(Error::io("make the control socket"))?;
     let mut control = Control::new(ours).map_err(Error::io("watch the control socket"))?;
     let mut process = Process::start(config, preload, theirs)?;
@@ -100,19 +103,21 @@ async fn wait_until_ready(control: &mut Control, process: &mut Process) -> Resul
 }
 
 impl Process {
-    fn start(config: &ZygoteConfig, preload: &str, control: OwnedFd) -> Result<Self, Error> {
+    fn start(config: &ZygoteConfig, preload: &[String], control: OwnedFd) -> Result<Self, Error> {
         let (reader, writer) = io::pipe().map_err(Error::io("make a pipe"))?;
         let second = writer.try_clone().map_err(Error::io("copy a pipe"))?;
+        let settings = serde_json::json!({
+            "idle_children": config.idle_children,
+            "example_plugins": config.example_plugins,
+            "preload": preload,
+        })
+        .to_string();
         let child = Command::new(&config.interpreter)
             .arg(&config.shim_dir)
             .arg("zygote")
             .env_clear()
             .envs(crate::environment::for_children(config.environment.clone()))
-            .env(
-                "UPDRAFT_ZYGOTE_IDLE_CHILDREN",
-                config.idle_children.to_string(),
-            )
-            .env("UPDRAFT_ZYGOTE_PRELOAD", preload)
+            .env(SETTINGS_VARIABLE, settings)
             .env(INSTANCE_VARIABLE, instance_marker(&config.home))
             .stdin(control)
             .stdout(writer)

@@ -32,10 +32,9 @@ impl Learned {
         }
     }
 
-    /// The names, in the form in which the shim takes them.
-    pub(super) fn for_shim(&self) -> String {
-        let names: Vec<&str> = self.modules.iter().map(String::as_str).collect();
-        names.join(" ")
+    /// What the next zygote should import.
+    pub(super) fn modules(&self) -> Vec<String> {
+        self.modules.iter().cloned().collect()
     }
 
     /// Adds what a child had to import.
@@ -75,7 +74,7 @@ impl Learned {
     }
 }
 
-/// Whether a name is fit for a list separated by blanks.
+/// Whether a name may be a line of the file.
 fn is_module(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -96,14 +95,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("modules.txt");
         let mut learned = Learned::load(file.clone());
-        assert_eq!(learned.for_shim(), "");
+        assert!(learned.modules().is_empty());
         learned.add(names(&["airflow.b", "airflow.a", "not a module", ""]));
 
         let mut learned = Learned::load(file.clone());
-        assert_eq!(learned.for_shim(), "airflow.a airflow.b");
+        assert_eq!(learned.modules(), ["airflow.a", "airflow.b"]);
         learned.refuse();
         learned.add(names(&["airflow.a"]));
-        assert_eq!(learned.for_shim(), "");
-        assert_eq!(Learned::load(file).for_shim(), "");
+        assert!(learned.modules().is_empty());
+        assert!(Learned::load(file).modules().is_empty());
     }
 }

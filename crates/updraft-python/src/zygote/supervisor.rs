@@ -126,7 +126,7 @@ impl Supervisor {
     }
 
     async fn launch(&mut self) -> Next {
-        let preload = self.learned.for_shim();
+        let preload = self.learned.modules();
         let launched = tokio::select! {
             _ = self.alive.recv() => return Next::Stop,
             launched = launch(&self.config, &preload) => launched,

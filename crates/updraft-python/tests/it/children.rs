@@ -101,6 +101,24 @@ async fn a_helper_child_answers_until_its_socket_is_closed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn plugins_of_the_example_dags_are_loaded_on_request_only() -> Result<()> {
+    for wanted in [true, false] {
+        let home = Home::with(|config| config.example_plugins = wanted).await?;
+        let mut child = home.spawn(ChildKind::Helper).await?;
+        let request = json(r#"[0, {"type": "GetPlugins"}]"#);
+        session::write_frame(&mut child.requests, &request).await?;
+        let answer = session::read_frame(&mut child.requests).await?;
+        let timetables = answer.context("an answer")?[1]["timetables"].to_string();
+        assert_eq!(
+            timetables.contains("workday.AfterWorkdayTimetable"),
+            wanted,
+            "{timetables}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_child_sees_its_own_environment_and_no_secret() -> Result<()> {
     let home = Home::new().await?;
     let variables = vec![("FROM_SPAWN".to_owned(), "grüße".to_owned())];
