@@ -3,7 +3,7 @@
 //! A child reads the same `airflow.cfg` and the same variables with Airflow's own code, so it
 //! would come to the same answers; what it acts on is handed down all the same, because the
 //! answers of the parent are the ones that count. What could open the store or sign a token is
-//! taken away: variables are removed, and an option that stands in the file is covered by a
+//! taken away: variables are removed, and a secret that stands in the file is covered by a
 //! variable that says nothing. Variables of the user's own stay: Dags rely on them.
 
 use std::collections::BTreeMap;
@@ -127,7 +127,7 @@ impl Settings {
         let mut child: BTreeMap<String, String> = allowed.collect();
         for (section, key, value) in self.values.iter() {
             if is_forbidden(section, key) {
-                if matches!(value.origin, Origin::File { .. }) {
+                if value.is_sensitive() && matches!(value.origin, Origin::File { .. }) {
                     let cover = if key == "sql_alchemy_conn" {
                         NO_DATABASE
                     } else {
@@ -140,8 +140,14 @@ impl Settings {
             }
         }
         let fixed = [
-            ("AIRFLOW_HOME", self.home.to_string_lossy().into_owned()),
-            ("AIRFLOW_CONFIG", self.file.to_string_lossy().into_owned()),
+            (
+                "AIRFLOW_HOME",
+                self.values.home.to_string_lossy().into_owned(),
+            ),
+            (
+                "AIRFLOW_CONFIG",
+                self.values.file.to_string_lossy().into_owned(),
+            ),
             // Children ask their parent for what is in the store.
             ("_AIRFLOW_PROCESS_CONTEXT", "client".to_owned()),
             // The parent decides which bundles there are.

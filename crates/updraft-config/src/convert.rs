@@ -66,3 +66,6 @@ fn without_underscores(text: &str) -> Option<String> {
     });
     (!misplaced).then(|| text.replace('_', ""))
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,13 +36,13 @@ pub struct PostgresUrl {
 pub enum DatabaseUrlError {
     #[error("a database URL such as postgresql://user:password@host/name")]
     NotAUrl,
-    #[error("a sqlite:// or postgresql:// URL; MySQL is not supported")]
+    #[error("a sqlite:// or postgresql:// URL (MySQL is not supported)")]
     MySql,
-    #[error("a sqlite:// or postgresql:// URL, not another database")]
+    #[error("a sqlite:// or postgresql:// URL")]
     UnknownDatabase,
-    #[error("an absolute SQLite path, which takes four slashes: sqlite:////path/to/updraft.db")]
+    #[error("an absolute SQLite path (four slashes: sqlite:////path/to/updraft.db)")]
     RelativePath,
-    #[error("a SQLite file; a database in memory would be lost and cannot be shared")]
+    #[error("a SQLite file (a database in memory is lost and cannot be shared)")]
     InMemory,
     #[error("a port from 1 to 65535 in the database URL")]
     BadPort,

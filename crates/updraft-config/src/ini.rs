@@ -49,12 +49,17 @@ impl IniFile {
         self.sections.keys().map(String::as_str)
     }
 
-    /// Options that are written in a section, in file order.
+    /// Options of a section, in file order, with those of `[DEFAULT]` at the end.
     pub(crate) fn keys(&self, section: &str) -> impl Iterator<Item = &str> {
-        self.sections
-            .get(section)
-            .into_iter()
-            .flat_map(|it| it.keys().map(String::as_str))
+        let own = self.sections.get(section);
+        let shared = self
+            .defaults
+            .keys()
+            .filter(move |key| own.is_some_and(|it| !it.contains_key(*key)));
+        own.into_iter()
+            .flat_map(IndexMap::keys)
+            .chain(shared)
+            .map(String::as_str)
     }
 
     /// An option of a section, or of `[DEFAULT]` when the section exists without it.
@@ -140,8 +145,9 @@ impl Parser {
             return;
         }
         let Some(separator) = content.find(['=', ':']) else {
-            let reason = format!("expected `option = value`, found {content:?}");
-            self.error(number, reason);
+            // Not quoted: the line may be the rest of a secret.
+            let reason = "expected `option = value`; a continuation line is indented";
+            self.error(number, reason.to_owned());
             return;
         };
         let key = content[..separator].trim_end().to_owned();
@@ -196,3 +202,6 @@ fn section_header(content: &str) -> Option<&str> {
     let header = &inside[..inside.rfind(']')?];
     (!header.is_empty()).then_some(header)
 }
+
+#[cfg(test)]
+mod tests;

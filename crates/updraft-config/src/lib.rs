@@ -8,8 +8,8 @@
 //! This crate does not decide what a setting does, keeps nothing global, and never logs: secrets
 //! are [`secrecy::SecretString`] in the typed sections and hidden in every `Debug`.
 //!
-//! Start reading at `settings` for the whole, `resolve` for the order of sources, and
-//! `sections` for what there is to set.
+//! Start reading at `settings` for the whole, `values` for what exists before types do,
+//! `resolve` for the order of sources, and `sections` for what there is to set.
 
 mod child;
 mod convert;
@@ -28,6 +28,7 @@ mod resolve;
 mod section;
 mod sections;
 mod settings;
+mod starter_file;
 mod value;
 mod values;
 
@@ -39,4 +40,6 @@ pub use options::{OptionKind, OptionSpec, OptionTable};
 pub use problem::{BadSettings, Problem, Warning};
 pub use sections::*;
 pub use settings::Settings;
+pub use starter_file::{InstallationKeys, starter_file};
 pub use value::{Obtained, Origin, Value};
+pub use values::Values;

@@ -1,12 +1,12 @@
-//! `config list` and `config get-value`, in Airflow's words and layout.
+//! `config list`, in Airflow's words and layout.
 //!
 //! The text goes to whoever called the command line; nothing here prints.
 
 use crate::descriptions;
 use crate::listing::json::indented_json;
 use crate::resolve::variable_name;
-use crate::settings::Settings;
 use crate::value::HIDDEN;
+use crate::values::Values;
 
 mod json;
 
@@ -54,12 +54,7 @@ struct Listed<'a> {
     description: Option<&'a String>,
 }
 
-impl Settings {
-    /// `config get-value`: the effective value, or nothing for an option without one.
-    pub fn get_value(&self, section: &str, key: &str) -> Option<&str> {
-        self.get(section, key).map(|value| value.text())
-    }
-
+impl Values {
     /// `config list`: every section with its options, as an `airflow.cfg`.
     pub fn list(&self, flags: &ListOptions) -> String {
         let flags = flags.with_implied();
@@ -94,12 +89,15 @@ impl Settings {
 
     /// Sections of the table, then those that only the file has.
     fn listed_sections(&self, flags: &ListOptions) -> Vec<&str> {
-        let table = self.values.table();
+        let table = self.table();
         let known = table.sections().filter(|section| {
             !flags.exclude_providers || table.options(section).any(|(_, it)| it.provider.is_none())
         });
         let mut names: Vec<&str> = known.collect();
-        let in_file = self.written.sections().filter(|name| !names.contains(name));
+        let in_file = self
+            .written()
+            .sections()
+            .filter(|name| !names.contains(name));
         let unknown: Vec<&str> = in_file.collect();
         names.extend(unknown);
         names.retain(|name| flags.section.as_deref().is_none_or(|only| only == *name));
@@ -109,12 +107,14 @@ impl Settings {
     /// Options of the table, then those that only the file has.
     fn listed_keys(&self, section: &str, flags: &ListOptions) -> Vec<&str> {
         let known = self
-            .values
             .table()
             .options(section)
             .filter(|(_, it)| !flags.exclude_providers || it.provider.is_none());
         let mut keys: Vec<&str> = known.map(|(key, _)| key).collect();
-        let in_file = self.written.keys(section).filter(|key| !keys.contains(key));
+        let in_file = self
+            .written()
+            .keys(section)
+            .filter(|key| !keys.contains(key));
         let unknown: Vec<&str> = in_file.collect();
         keys.extend(unknown);
         keys
@@ -134,8 +134,7 @@ impl Settings {
         }
         if flags.include_sources {
             let source = self
-                .values
-                .get(section, key)
+                .exact(section, key)
                 .map(|value| value.origin.source_word());
             text.push_str(&format!(
                 "#\n# Source: {}\n",
@@ -179,18 +178,18 @@ impl Settings {
 
     fn listed_value(&self, option: &Listed<'_>, flags: &ListOptions) -> Option<String> {
         let Listed { section, key, .. } = *option;
-        if flags.hide_sensitive && self.values.table().is_sensitive(section, key) {
+        if flags.hide_sensitive && self.table().is_sensitive(section, key) {
             return Some(HIDDEN.to_owned());
         }
         if flags.defaults {
-            let default = self.values.default_of(section, key);
+            let default = self.default_of(section, key);
             return default.map(|text| text.replace('%', "%%"));
         }
-        match self.values.get(section, key) {
+        match self.exact(section, key) {
             Some(value) => Some(value.as_written()),
             // A `_cmd` line is no option of its own; the file has it all the same.
             None => self
-                .written
+                .written()
                 .get(section, key)
                 .map(|written| written.raw.clone()),
         }

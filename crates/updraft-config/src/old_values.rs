@@ -15,7 +15,7 @@ const OLD_LOG_TEMPLATE: (&str, &str, &str) = (
 );
 
 /// Replaces the old parts by the present defaults.
-pub(crate) fn replace_old_values(values: &mut Values, warnings: &mut Vec<Warning>) {
+pub(crate) fn replace_old_values(values: &mut Values) {
     for (section, key, old) in [OLD_EXECUTOR, OLD_LOG_TEMPLATE] {
         let Some(default) = values.default_of(section, key) else {
             continue;
@@ -29,8 +29,8 @@ pub(crate) fn replace_old_values(values: &mut Values, warnings: &mut Vec<Warning
         let replaced_by = value.text().replace(old, &default);
         let origin = value.origin.clone();
         let present = value.replaced_by(replaced_by.clone());
-        values.insert(section.to_owned(), key.to_owned(), present);
-        warnings.push(Warning::OldValue {
+        values.replace(section, key, present);
+        values.warnings.push(Warning::OldValue {
             section: section.to_owned(),
             key: key.to_owned(),
             replaced_by,

@@ -4,7 +4,8 @@
 //! exist for sensitive options only. Each source is asked for the option's name and then for
 //! the name it had in Airflow 2, before the next source is asked at all.
 
-use std::collections::BTreeSet;
+mod names;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ use crate::lookups::Lookups;
 use crate::moved;
 use crate::options::OptionTable;
 use crate::problem::{Problem, Warning};
+use crate::resolve::names::named_options;
 use crate::value::{Obtained, Origin, Value};
-use crate::values::Values;
+use crate::values::ValuesByName;
 
 pub(crate) const VARIABLE_PREFIX: &str = "AIRFLOW__";
 
@@ -31,7 +33,7 @@ const BACKEND_ARGUMENT: &str = "backend_kwarg__";
 
 /// What is resolved, and what was noticed on the way.
 pub(crate) struct Resolved {
-    pub(crate) values: Values,
+    pub(crate) by_name: ValuesByName,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<Warning>,
 }
@@ -58,14 +60,14 @@ pub(crate) fn resolve(sources: &Sources<'_>) -> Resolved {
         problems: Vec::new(),
         warnings: Vec::new(),
     };
-    let mut values = Values::new(sources.table.clone(), sources.home);
-    for (section, key) in resolver.names() {
+    let mut by_name = ValuesByName::new();
+    for (section, key) in named_options(sources) {
         if let Some(value) = resolver.resolve_one(&section, &key) {
-            values.insert(section, key, value);
+            by_name.entry(section).or_default().insert(key, value);
         }
     }
     Resolved {
-        values,
+        by_name,
         problems: resolver.problems,
         warnings: resolver.warnings,
     }
@@ -86,56 +88,6 @@ enum Answer {
 }
 
 impl Resolver<'_> {
-    /// Every option that somebody named, under its present name.
-    fn names(&self) -> BTreeSet<(String, String)> {
-        let table = self.sources.table;
-        let known = table.sections().flat_map(|section| {
-            table
-                .options(section)
-                .map(move |(key, _)| (section.to_owned(), key.to_owned()))
-        });
-        let file = self.sources.file;
-        let in_file = file.sections().flat_map(|section| {
-            file.keys(section)
-                .map(move |key| (section.to_owned(), key.to_owned()))
-        });
-        let in_environment = self.sources.environment.iter().filter_map(|(name, _)| {
-            let (section, key) = name.strip_prefix(VARIABLE_PREFIX)?.split_once("__")?;
-            Some((
-                self.section_of_variable(&section.to_lowercase()),
-                key.to_lowercase(),
-            ))
-        });
-        let renamed = |(section, key): (String, String)| match moved::new_name(&section, &key) {
-            Some((section, key)) => (section.to_owned(), key.to_owned()),
-            None => (section, key),
-        };
-        known
-            .chain(in_file)
-            .chain(in_environment)
-            .map(renamed)
-            .filter(|(section, key)| !self.is_detour(section, key))
-            .collect()
-    }
-
-    /// The section that a variable's middle part stands for, with the dots it had.
-    fn section_of_variable(&self, part: &str) -> String {
-        let in_table = self.sources.table.sections();
-        let in_file = self.sources.file.sections();
-        let dotted = in_table
-            .chain(in_file)
-            .find(|name| name.replace('.', "_") == part);
-        dotted.unwrap_or(part).to_owned()
-    }
-
-    /// Whether the name is `…_cmd` or `…_secret` of a sensitive option, and none itself.
-    fn is_detour(&self, section: &str, key: &str) -> bool {
-        ["_cmd", "_secret"].iter().any(|suffix| {
-            let option = key.strip_suffix(suffix);
-            option.is_some_and(|option| self.sources.table.is_sensitive(section, option))
-        })
-    }
-
     fn resolve_one(&mut self, section: &str, key: &str) -> Option<Value> {
         let present = (section, key);
         let names = [Some(present), moved::old_name(section, key)];
@@ -263,7 +215,7 @@ impl Resolver<'_> {
         match expand(text, self.sources.environment) {
             Ok(text) => self.answer(name, text, origin),
             Err(_) => {
-                let reason = "refers to itself through environment variables".to_owned();
+                let reason = "the value refers to itself through environment variables".to_owned();
                 self.unusable(name, reason, origin)
             }
         }

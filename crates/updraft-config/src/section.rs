@@ -173,7 +173,7 @@ impl Section<'_> {
         expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let value = self.values.get(self.name, key)?;
+        let value = self.values.exact(self.name, key)?;
         if value.text().is_empty() {
             return None;
         }
@@ -191,7 +191,7 @@ impl Section<'_> {
         expected: &str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> T {
-        if let Some(value) = self.values.get(self.name, key) {
+        if let Some(value) = self.values.exact(self.name, key) {
             match parse(value.text()) {
                 Some(parsed) => return parsed,
                 None => self.note_bad_value(key, expected, value),

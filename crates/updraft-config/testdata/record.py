@@ -8,6 +8,8 @@ Run with the interpreter of an environment that holds apache-airflow-core 3.3.x:
     python record.py ini          # ini.json, how airflow.cfg is read
     python record.py listings     # listings.json, the text of `airflow config list`
 
+The cases are kept in the recorded files; to add one, write it there without an answer.
+
 `options` also wants the celery provider's package folder as a second argument, because
 Updraft speaks Celery whether or not the provider is installed.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -159,7 +162,8 @@ def record_conversions() -> None:
         for name in ("getboolean", "getint", "getfloat", "getlist"):
             try:
                 answer = getattr(conf, name)("case", "option")
-                row[name] = answer if answer not in (float("inf"), float("-inf")) else str(answer)
+                endless = isinstance(answer, float) and not math.isfinite(answer)
+                row[name] = str(answer) if endless else answer
             except AirflowConfigException:
                 row[name] = None
         rows.append(row)

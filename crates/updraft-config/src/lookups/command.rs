@@ -68,3 +68,6 @@ fn quoted(
     }
     Err("the command has a quote that is not closed")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::Duration;
 
 use crate::database_url::DatabaseUrl;
@@ -32,14 +31,10 @@ pub struct DatabaseConfig {
 const URL: &str = "sql_alchemy_conn";
 
 impl DatabaseConfig {
-    pub(crate) fn read(
-        section: &mut Section<'_>,
-        home: &Path,
-        warnings: &mut Vec<Warning>,
-    ) -> Self {
+    pub(crate) fn read(section: &mut Section<'_>, warnings: &mut Vec<Warning>) -> Self {
         let recycle = section.bound("sql_alchemy_pool_recycle");
         Self {
-            url: read_url(section, home, warnings),
+            url: read_url(section, warnings),
             schema: section.optional_text("sql_alchemy_schema"),
             pool_size: section.count("sql_alchemy_pool_size"),
             max_overflow: section.bound("sql_alchemy_max_overflow"),
@@ -51,9 +46,10 @@ impl DatabaseConfig {
     }
 }
 
-fn read_url(section: &mut Section<'_>, home: &Path, warnings: &mut Vec<Warning>) -> DatabaseUrl {
+fn read_url(section: &mut Section<'_>, warnings: &mut Vec<Warning>) -> DatabaseUrl {
+    let home = &section.values.home;
     let ours = DatabaseUrl::Sqlite(home.join("updraft.db"));
-    let Some(value) = section.values.get(section.name, URL) else {
+    let Some(value) = section.values.exact(section.name, URL) else {
         return ours;
     };
     match DatabaseUrl::parse(value.text()) {
