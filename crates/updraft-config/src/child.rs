@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::moved;
 use crate::resolve::{VARIABLE_PREFIX, variable_name};
 use crate::settings::Settings;
-use crate::value::Origin;
 
 /// Sections that are taken away whole.
 const FORBIDDEN_SECTIONS: [&str; 5] = [
@@ -126,18 +126,17 @@ impl Settings {
             .filter(|(name, _)| !is_forbidden_variable(name));
         let mut child: BTreeMap<String, String> = allowed.collect();
         for (section, key, value) in self.values.iter() {
-            if is_forbidden(section, key) {
-                if value.is_sensitive() && matches!(value.origin, Origin::File { .. }) {
-                    let cover = if key == "sql_alchemy_conn" {
-                        NO_DATABASE
-                    } else {
-                        ""
-                    };
-                    child.insert(variable_name(section, key), cover.to_owned());
-                }
-            } else if is_handed_down(section, key) && !value.is_sensitive() {
+            if is_handed_down(section, key) && !value.is_sensitive() {
                 child.insert(variable_name(section, key), value.text().to_owned());
             }
+        }
+        for (section, key) in self.forbidden_secrets_in_file() {
+            let cover = if key == "sql_alchemy_conn" {
+                NO_DATABASE
+            } else {
+                ""
+            };
+            child.insert(variable_name(section, key), cover.to_owned());
         }
         let fixed = [
             (
@@ -157,6 +156,33 @@ impl Settings {
         ];
         child.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
         child.into_iter().collect()
+    }
+
+    /// Forbidden secrets that stand in the file in any form, also where a variable beats them:
+    /// the child does not get that variable.
+    fn forbidden_secrets_in_file(&self) -> impl Iterator<Item = (&str, &str)> {
+        let in_file = |section: &str, key: &str| {
+            let forms = [
+                key.to_owned(),
+                format!("{key}_cmd"),
+                format!("{key}_secret"),
+            ];
+            forms
+                .iter()
+                .any(|key| self.values.written().get(section, key).is_some())
+        };
+        let table = self.values.table();
+        let secrets = table.sections().flat_map(move |section| {
+            let options = table
+                .options(section)
+                .filter(|(_, option)| option.sensitive);
+            options.map(move |(key, _)| (section, key))
+        });
+        secrets.filter(move |(section, key)| {
+            is_forbidden(section, key)
+                && (in_file(section, key)
+                    || moved::old_name(section, key).is_some_and(|(old, key)| in_file(old, key)))
+        })
     }
 }
 

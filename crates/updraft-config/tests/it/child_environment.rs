@@ -90,6 +90,25 @@ fn a_forbidden_option_of_the_file_is_covered() {
 }
 
 #[test]
+fn the_cover_stays_where_a_variable_beats_the_file() {
+    let file = "[api_auth]\njwt_secret = hunter2\n\
+                [core]\nsql_alchemy_conn = postgresql://ada:hunter2@db/airflow\n";
+    let variables = [
+        ("AIRFLOW__API_AUTH__JWT_SECRET", "hunter3"),
+        (
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+            "postgresql://ada:hunter3@db/airflow",
+        ),
+    ];
+    let child = child(file, &variables);
+    assert_eq!(child["AIRFLOW__API_AUTH__JWT_SECRET"], "");
+    assert_eq!(
+        child["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"],
+        "sqlite:////dev/null"
+    );
+}
+
+#[test]
 fn effective_settings_are_handed_down() {
     let file = "[core]\ndefault_task_retries = 3\n[operators]\ndefault_owner = ada\n";
     let child = child(
