@@ -330,6 +330,8 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_limit_is_ever_exceeded_and_nobody_is_forgotten(
         candidates in proptest::collection::vec(any_candidate(), 0..60),

@@ -188,7 +188,7 @@ impl<'v> Board<'v> {
         if instance.counts_as_finished {
             counts.remove_finished(old);
             counts.add_finished(state);
-        } else if state.is_finished() {
+        } else if state.is_finished() && !old.is_finished() {
             counts.unfinished -= 1;
             self.unfinished -= 1;
             if instance.born < self.pass {

@@ -99,6 +99,9 @@ impl Board<'_> {
         }
         if self.instances[at].state.is_schedulable() {
             pass.result.ready.push(at);
+        } else {
+            // It was ready until the revision removed it, so the run is not stuck.
+            pass.result.changed = true;
         }
     }
 }

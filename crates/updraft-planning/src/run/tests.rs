@@ -10,6 +10,7 @@ use super::{PreviousRun, PreviousRunRule, plan_to_fixpoint};
 use crate::scenario::{NOW, apply, dag, describe, fresh_rows, instant, row, rows, view};
 use crate::vectors::{check_vectors, expect_eq};
 
+mod anything;
 mod decisions;
 mod rules;
 mod speed;
