@@ -13,6 +13,7 @@
 mod asset;
 mod dag_run;
 mod decode;
+mod from_row;
 mod hitl;
 mod outcome;
 mod parse;

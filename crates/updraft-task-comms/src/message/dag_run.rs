@@ -19,7 +19,8 @@ pub struct DagRun {
     pub run_after: UtcDateTime,
     pub start_date: Option<UtcDateTime>,
     pub end_date: Option<UtcDateTime>,
-    pub clear_number: Option<i64>,
+    #[serde(default)]
+    pub clear_number: i64,
     pub run_type: String,
     pub state: String,
     /// A JSON object.

@@ -50,8 +50,14 @@ pub struct DagCallbackRequest {
     pub dag_id: String,
     pub run_id: String,
     pub context_from_server: Option<DagRunContext>,
-    /// Null means true.
-    pub is_failure_callback: Option<bool>,
+    #[serde(default = "DagCallbackRequest::is_about_failure")]
+    pub is_failure_callback: bool,
+}
+
+impl DagCallbackRequest {
+    fn is_about_failure() -> bool {
+        true
+    }
 }
 
 /// The run a Dag callback is about.

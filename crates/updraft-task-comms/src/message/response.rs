@@ -93,6 +93,7 @@ fn failure_frame(id: u64, error: ErrorResponse) -> Result<Bytes, crate::frame::E
 /// Says that something is missing (as body) or that it failed (as error slot).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorResponse {
+    #[serde(default)]
     pub error: ErrorType,
     /// A JSON object.
     pub detail: Option<JsonText>,

@@ -1,4 +1,7 @@
 //! What a task child is told when it starts.
+//!
+//! The same types go to children that run callbacks, whose models are stricter: where those
+//! refuse null, the fields here are not optional, although a task child would take it.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -35,11 +38,23 @@ pub struct TaskInstance {
     #[serde(with = "crate::scalar::uuid_text")]
     pub dag_version_id: Uuid,
     /// -1 for a task that is not mapped.
-    pub map_index: Option<i64>,
+    #[serde(default = "TaskInstance::unmapped")]
+    pub map_index: i64,
     pub hostname: Option<String>,
     /// A W3C trace carrier.
     pub context_carrier: Option<JsonText>,
-    pub queue: Option<String>,
+    #[serde(default = "TaskInstance::default_queue")]
+    pub queue: String,
+}
+
+impl TaskInstance {
+    fn unmapped() -> i64 {
+        -1
+    }
+
+    fn default_queue() -> String {
+        "default".to_owned()
+    }
 }
 
 /// The Dag bundle, which the child resolves with its own configuration.
@@ -53,18 +68,23 @@ pub struct BundleInfo {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TIRunContext {
     pub dag_run: DagRun,
-    pub task_reschedule_count: Option<i64>,
+    #[serde(default)]
+    pub task_reschedule_count: i64,
     pub max_tries: i64,
     /// Always empty today.
-    pub variables: Option<Vec<VariableResult>>,
+    #[serde(default)]
+    pub variables: Vec<VariableResult>,
     /// Always empty today.
-    pub connections: Option<Vec<ConnectionResult>>,
+    #[serde(default)]
+    pub connections: Vec<ConnectionResult>,
     pub next_method: Option<String>,
     /// A JSON object.
     pub next_kwargs: Option<JsonText>,
     /// XComs that the child removes before user code; empty on resumption.
-    pub xcom_keys_to_clear: Option<Vec<String>>,
-    /// The child's only input for "retry or fail". Null means false.
-    pub should_retry: Option<bool>,
+    #[serde(default)]
+    pub xcom_keys_to_clear: Vec<String>,
+    /// The child's only input for "retry or fail".
+    #[serde(default)]
+    pub should_retry: bool,
     pub start_date: Option<UtcDateTime>,
 }

@@ -192,7 +192,7 @@ impl TaskSession {
 
     fn on_run_accepted(&mut self, context: TIRunContext, now: Moment) {
         self.run = Run::Accepted;
-        self.should_retry = context.should_retry.unwrap_or_default();
+        self.should_retry = context.should_retry;
         if self.stop.is_some() || self.exit.is_some() {
             return;
         }
