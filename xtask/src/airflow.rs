@@ -34,30 +34,49 @@ pub(crate) fn install() -> Result<PathBuf> {
         "installing apache-airflow {VERSION} into {}",
         venv.display()
     );
-    let python = find_python()?;
-    workspace::run(
-        Command::new(&python)
-            .args(["-m", "venv", "--clear"])
-            .arg(&venv),
+    make_venv(&venv)?;
+    // The very versions Updraft's own runtime is made of.
+    let lock = workspace::root().join("python/requirements.lock");
+    pip_install(
+        &venv,
+        &[
+            "--require-hashes",
+            "--requirement",
+            &lock.display().to_string(),
+        ],
     )?;
-    workspace::run(
-        Command::new(venv.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .arg(format!("apache-airflow=={VERSION}"))
-            // The two PostgreSQL drivers Airflow wants: one for its own code, one for asyncio.
-            .args(["psycopg2-binary", "asyncpg"]),
-    )
-    .context("failed to install Airflow")?;
+    // Airflow wants two PostgreSQL drivers: one for its own code, one for asyncio.
+    pip_install(&venv, &["psycopg2-binary", "asyncpg"])?;
     match installed_version(&venv) {
         Some(found) if found == VERSION => Ok(venv),
         found => bail!("expected apache-airflow {VERSION} in the new environment, found {found:?}"),
     }
+}
+
+/// Makes a virtual environment in `folder`, emptying it first.
+pub(crate) fn make_venv(folder: &Path) -> Result<()> {
+    let python = find_python()?;
+    workspace::run(
+        Command::new(&python)
+            .args(["-m", "venv", "--clear"])
+            .arg(folder),
+    )
+}
+
+/// Runs `pip install` in the virtual environment `folder`.
+pub(crate) fn pip_install(folder: &Path, arguments: &[&str]) -> Result<()> {
+    let quietly = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    workspace::run(
+        Command::new(folder.join("bin/python"))
+            .args(quietly)
+            .args(arguments),
+    )
 }
 
 fn installed_version(venv: &Path) -> Option<String> {
