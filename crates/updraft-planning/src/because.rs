@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use smol_str::SmolStr;
 use updraft_model::{TaskInstanceState, TriggerRule};
 
@@ -79,14 +79,21 @@ pub enum Because {
 }
 
 impl Because {
-    /// When the reason goes away by itself.
+    /// The first moment at which the reason has gone away by itself.
     #[must_use]
     pub fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::RetryAt(at) | Self::RescheduleAt(at) => Some(*at),
+            Self::RetryAt(at) => Some(just_after(*at)),
+            Self::RescheduleAt(at) => Some(*at),
             _ => None,
         }
     }
+}
+
+/// The first stored moment that lies strictly after `at`.
+pub(crate) fn just_after(at: Timestamp) -> Timestamp {
+    at.saturating_add(SignedDuration::from_micros(1))
+        .unwrap_or(Timestamp::MAX)
 }
 
 impl fmt::Display for Because {

@@ -7,14 +7,16 @@ use updraft_model::serialized::DagAttributes;
 use updraft_model::{DagRunState, TaskInstanceState};
 
 use crate::Because;
+use crate::because::just_after;
 use crate::run::view::{RunFacts, RunView};
 use crate::run::{DagCallback, InstanceFields, RunEnd, RunEndReason, RunPlan, TaskInstanceChange};
 use crate::run_state::RunTimes;
 
-/// When the run will be timed out; strictly after this moment.
+/// The first moment at which the run has timed out: strictly after its timeout.
 #[must_use]
 pub fn times_out_at(dag: &DagAttributes, run: &RunFacts) -> Option<Timestamp> {
-    run.start_date?.checked_add(dag.dagrun_timeout?).ok()
+    let end = run.start_date?.checked_add(dag.dagrun_timeout?).ok()?;
+    Some(just_after(end))
 }
 
 /// Ends a run that has timed out; `None` for one that has not. To be asked before
@@ -22,7 +24,7 @@ pub fn times_out_at(dag: &DagAttributes, run: &RunFacts) -> Option<Timestamp> {
 #[must_use]
 pub fn plan_run_timeout(view: &RunView<'_>, now: Timestamp) -> Option<RunPlan> {
     let at = times_out_at(view.dag.attributes(), &view.run)?;
-    if at >= now {
+    if at > now {
         return None;
     }
     let run = &view.run;

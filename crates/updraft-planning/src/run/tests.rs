@@ -6,7 +6,7 @@ use updraft_model::{MapIndex, TaskId, TaskInstanceState};
 use super::board::Board;
 use super::dependencies::Purpose;
 use super::view::SkipDecision;
-use super::{PreviousRun, PreviousRunRule, plan_to_fixpoint};
+use super::{PreviousRun, PreviousRunRule, ViewNeeds, plan_to_fixpoint};
 use crate::scenario::{NOW, apply, dag, describe, fresh_rows, instant, row, rows, view};
 use crate::vectors::{check_vectors, expect_eq};
 
@@ -78,7 +78,11 @@ fn what_waits_says_why_and_until_when() {
     );
     rows[3].end_date = Some(instant(NOW));
     let plan = plan_to_fixpoint(&view(&dag, rows), instant(NOW));
-    assert_eq!(plan.wake_at, Some(instant("2026-03-01T12:05:00Z")));
+    assert_eq!(
+        plan.wake_at,
+        Some(instant("2026-03-01T12:05:00.000001Z")),
+        "strictly after"
+    );
     assert_snapshot!(describe(&plan), @r"
     c waits: trigger rule all_success, upstream: 1 of 2 done, 1 success
     r waits: is tried again after 2026-03-01T12:05:00Z
@@ -183,4 +187,68 @@ fn a_branch_that_decided_skips_again_after_a_clear() {
     x: no_status -> scheduled, try 1 (all dependencies are met)
     y: no_status -> skipped, try 0 (task `br` chose not to follow it)
     ");
+}
+
+#[test]
+fn a_task_may_start_in_the_triggerer_and_needs_no_slot() {
+    let mut raw = dag("t: execution_timeout=60").raw().clone();
+    let own = &mut raw["dag"]["tasks"][0]["__var"];
+    own["start_from_trigger"] = json!(true);
+    own["start_trigger_args"] = json!({"trigger_cls": "m.T", "timeout": 90.0});
+    let dag = SerializedDag::parse(raw).unwrap();
+    let plan = plan_to_fixpoint(&view(&dag, fresh_rows(&dag)), instant(NOW));
+    let to = &plan.changes[0].to;
+    assert_eq!((to.state, to.try_number), (TaskInstanceState::Deferred, 1));
+    let timeout = to.deferral.as_ref().unwrap().trigger_timeout;
+    assert_eq!(timeout, Some(instant("2026-03-01T12:01:00Z")));
+    assert_eq!(plan.scheduled().count(), 0);
+}
+
+#[test]
+fn a_run_that_takes_too_long_fails_with_all_it_had_to_do() {
+    let mut raw = dag("a >> b >> c").raw().clone();
+    raw["dag"]["dagrun_timeout"] = json!(3600.0);
+    let dag = SerializedDag::parse(raw).unwrap();
+    let mut view = view(
+        &dag,
+        rows(
+            "
+        a success
+        b running
+        c
+        ",
+        ),
+    );
+    view.task_instances[1].start_date = Some(instant("2026-03-01T11:30:00Z"));
+    view.run.start_date = Some(instant("2026-03-01T11:00:00Z"));
+    let on_time = crate::run_timeout::plan_run_timeout(&view, instant(NOW));
+    assert_eq!(on_time, None, "strictly after");
+    let wake_at = plan_to_fixpoint(&view, instant(NOW)).wake_at;
+    assert_eq!(wake_at, Some(instant("2026-03-01T12:00:00.000001Z")));
+    let late = crate::run_timeout::plan_run_timeout(&view, wake_at.unwrap());
+    assert_snapshot!(describe(&late.unwrap()), @r"
+    b: running -> skipped, try 0 (the Dag run took longer than its timeout)
+    c: no_status -> skipped, try 0 (the Dag run took longer than its timeout)
+    run: failed (timed_out), last b
+    ");
+}
+
+#[test]
+fn most_dags_need_nothing_but_their_rows() {
+    assert_eq!(ViewNeeds::of(&dag("a >> b")), ViewNeeds::default());
+    let needs = ViewNeeds::of(&dag("
+        br >> x >> y
+        br: branch
+        up >> m >> n
+        m: map=up
+        n: map=m
+        x: past wait_for_downstream
+        "));
+    let ids = |ids: &[TaskId]| ids.iter().map(TaskId::as_str).collect::<Vec<_>>().join(" ");
+    assert_eq!(ids(&needs.skip_decisions_of), "br");
+    assert_eq!(ids(&needs.mapped_lengths_of), "up");
+    assert_eq!(ids(&needs.return_value_counts_of), "m");
+    assert_eq!(needs.previous_run, Some(PreviousRunRule::Any));
+    assert_eq!(ids(&needs.past_tasks), "x y");
+    assert_eq!(ids(&needs.tasks_seen), "x");
 }

@@ -164,8 +164,10 @@ proptest! {
         let view = view_of(&run);
         let plan = plan_to_fixpoint(&view, instant(NOW));
         prop_assert_eq!(&plan, &plan_to_fixpoint(&view, instant(NOW)));
-        // A run that is stuck ends, and what is left of it stays as it is.
-        prop_assume!(plan.end.is_none());
+        if plan.end.is_some() {
+            // A run that is stuck ends, and what is left of it stays as it is.
+            return Ok(());
+        }
         let mut after = view_of(&run);
         after.task_instances = stored(&run, &plan);
         let again = plan_to_fixpoint(&after, instant(NOW));
