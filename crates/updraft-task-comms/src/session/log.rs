@@ -25,9 +25,9 @@ impl LogLines {
         line: &Line,
         masker: &SecretsMasker,
         now: Timestamp,
-    ) -> String {
-        let text = with_held(&mut self.held_logs, line, masker);
-        child_line(&text, masker, now)
+    ) -> Option<String> {
+        let text = with_held(&mut self.held_logs, line, masker)?;
+        Some(child_line(&text, masker, now))
     }
 
     /// A line of stdout or stderr.
@@ -37,20 +37,22 @@ impl LogLines {
         line: &Line,
         masker: &SecretsMasker,
         now: Timestamp,
-    ) -> String {
+    ) -> Option<String> {
         let held = match output {
             Output::Stdout => &mut self.held_stdout,
             Output::Stderr => &mut self.held_stderr,
         };
-        output_line(output, &with_held(held, line, masker), masker, now)
+        let text = with_held(held, line, masker)?;
+        Some(output_line(output, &text, masker, now))
     }
 }
 
-fn with_held(held: &mut String, line: &Line, masker: &SecretsMasker) -> String {
+/// The text to write now; `None` if all of a piece must wait for the next one.
+fn with_held(held: &mut String, line: &Line, masker: &SecretsMasker) -> Option<String> {
     let mut text = std::mem::take(held);
     text.push_str(&String::from_utf8_lossy(&line.bytes));
     if !line.is_last {
         *held = text.split_off(masker.safe_cut(&text));
     }
-    text
+    (line.is_last || !text.is_empty()).then_some(text)
 }

@@ -138,11 +138,11 @@ impl TaskSession {
             Event::StoreAnswer { ask, answer } => self.on_store_answer(ask, answer, now),
             Event::LogLine(line) => {
                 let line = self.lines.log_line(&line, &self.masker, now.at);
-                self.effects.push(Effect::WriteLog(line));
+                self.effects.extend(line.map(Effect::WriteLog));
             }
             Event::StdLine(output, line) => {
                 let line = self.lines.std_line(output, &line, &self.masker, now.at);
-                self.effects.push(Effect::WriteLog(line));
+                self.effects.extend(line.map(Effect::WriteLog));
             }
             Event::ChannelClosed(channel) => self.channels.close(channel),
             Event::Exited(status) => self.on_exited(status, now),

@@ -116,6 +116,26 @@ fn a_too_long_line_comes_in_pieces_that_hide_a_secret_across_the_border() {
 }
 
 #[test]
+fn a_piece_that_is_all_secret_writes_no_empty_line() {
+    let mut driver = Driver::running();
+    driver.request(
+        1,
+        json!({"type": "MaskSecret", "value": "s3cr3t-value", "name": null}),
+    );
+    let piece = |bytes: &'static [u8], is_last| Line {
+        bytes: bytes.into(),
+        is_piece: true,
+        is_last,
+    };
+    assert_eq!(
+        driver.on(Event::StdLine(Output::Stderr, piece(b"s3cr3t", false))),
+        []
+    );
+    driver.on(Event::StdLine(Output::Stderr, piece(b"-value", true)));
+    assert!(driver.log().contains(r#""event":"***""#));
+}
+
+#[test]
 fn what_is_left_at_the_end_is_a_line() {
     let mut splitter = LineSplitter::default();
     splitter.feed(b"a\n\nb");

@@ -31,12 +31,12 @@ impl TaskSession {
     /// Ends the session once nothing more can come from the child or about its outcome.
     pub(super) fn finish_if_drained(&mut self, now: Moment) {
         let Some(status) = self.exit else { return };
-        let waits =
-            matches!(self.run, Run::Asked) || matches!(self.outcome, OutcomeProgress::Asked);
-        if self.is_finished() || waits || !self.channels.all_closed() {
+        let waits_for_run = matches!(self.run, Run::Asked);
+        if self.is_finished() || waits_for_run || !self.channels.all_closed() {
             return;
         }
         let conclusion = match std::mem::replace(&mut self.outcome, OutcomeProgress::Asked) {
+            // The answer comes, and with it this question again.
             OutcomeProgress::Asked => return,
             OutcomeProgress::Unavailable(outcome) => {
                 let call = StoreCall::Outcome(outcome.clone());
