@@ -1,7 +1,11 @@
 //! Clearing: a task instance is to run again, whatever became of it.
 //!
+//! [`selection`] says which tasks are cleared together, [`crate::run::relatives`] which instances
+//! of mapped tasks are.
+//!
 //! Source: §1.5.
 
+pub mod selection;
 #[cfg(test)]
 mod tests;
 

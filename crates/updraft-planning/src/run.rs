@@ -12,6 +12,7 @@
 //! - `dependencies`: the decision about one instance; [`trigger_rule`]: its largest part.
 //! - `mapping`: how many instances a task has; expansion and revision.
 //! - `pass`, `outcome`: one pass, and what it means for the run.
+//! - [`relatives`]: what belongs to one instance of a mapped task.
 //! - `verify`: makes the rows fit a Dag that has changed.
 
 mod board;
@@ -22,6 +23,7 @@ mod mapping;
 mod outcome;
 mod pass;
 pub mod plan;
+pub mod relatives;
 mod schedule;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 use serde_json::{Value, json};
 
+use super::selection::{Reach, companions};
 use super::*;
-use crate::scenario::{NOW, instant};
+use crate::run::relatives::{Direction, Target, find_relatives};
+use crate::scenario::{NOW, dag, instant, view};
 use crate::vectors::{check_vectors, expect_eq};
 
 const OLD: &str = "2026-01-01T00:00:00Z";
@@ -109,4 +111,51 @@ fn an_instance_whose_task_is_gone_keeps_its_tries() {
     };
     let cleared = plan_clear_instance(&view, RunningInstances::Restart, instant(NOW)).unwrap();
     assert_eq!(cleared.max_tries, 4);
+}
+
+fn cleared_with(task_id: &str, reach: Reach) -> String {
+    let dag = dag("
+        s >> a >> b >> t >> after
+        s >> t
+        other >> b
+        s: setup
+        t: teardown
+        ");
+    let found = companions(&dag, &[dag.index_of(task_id).unwrap()], reach);
+    let ids = found.iter().map(|index| dag.task(*index).task_id.as_str());
+    ids.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_cleared_task_brings_its_setups_and_their_teardowns() {
+    assert_eq!(cleared_with("b", Reach::Only), "s t");
+    assert_eq!(cleared_with("s", Reach::Only), "t");
+    assert_eq!(cleared_with("t", Reach::Only), "");
+    assert_eq!(
+        cleared_with("after", Reach::Only),
+        "",
+        "the teardown is above it"
+    );
+    assert_eq!(cleared_with("b", Reach::Upstream), "s a t other");
+    assert_eq!(cleared_with("a", Reach::Downstream), "s b t after");
+    assert_eq!(cleared_with("other", Reach::Downstream), "s b t after");
+}
+
+#[test]
+fn an_instance_brings_the_same_index_within_its_group_and_whole_tasks_elsewhere() {
+    let text = std::fs::read_to_string("testdata/scheduling_decisions.json").unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    let vectors = file["vectors"].as_array().unwrap();
+    // tg.a >> tg.b over three values, >> agg outside the group.
+    let vector = vectors
+        .iter()
+        .find(|vector| vector["id"] == json!("sd-0125"))
+        .unwrap();
+    let dag = updraft_model::serialized::SerializedDag::parse(vector["dag"].clone()).unwrap();
+    let view = view(&dag, Vec::new());
+    let target = Target::Instance(dag.index_of("tg.a").unwrap(), updraft_model::MapIndex(1));
+    let found = find_relatives(&view, &[target], Direction::Downstream, instant(NOW));
+    let b = Target::Instance(dag.index_of("tg.b").unwrap(), updraft_model::MapIndex(1));
+    let aggregate = Target::Task(dag.index_of("agg").unwrap());
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [aggregate, b]);
 }

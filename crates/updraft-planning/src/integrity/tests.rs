@@ -106,3 +106,54 @@ fn rows_follow_a_dag_that_changed() {
     let gone: Vec<String> = gone.map(|c| name(&c.task_id, c.map_index)).collect();
     assert_eq!(gone, ["gone"]);
 }
+
+#[test]
+fn weights_are_those_of_airflow() {
+    check_vectors(
+        "priority_weights",
+        |_| true,
+        &[],
+        |vector| {
+            let shape = vector["dag"].as_str().unwrap();
+            expect_eq("shape", shape, "a(1)>>[b(2),c(4)]>>e(8); f(16) isolated")?;
+            let rule = vector["weight_rule"].as_str().unwrap();
+            let mut text = String::from("a >> b, c >> e\n");
+            for (task_id, weight) in [("a", 1), ("b", 2), ("c", 4), ("e", 8), ("f", 16)] {
+                text.push_str(&format!(
+                    "{task_id}: priority_weight={weight} weight_rule={rule}\n"
+                ));
+            }
+            let dag = dag(&text);
+            let weight = |task_id: &String| json!(dag.find_task(task_id).unwrap().total_weight);
+            let expected = vector["expect"].as_object().unwrap();
+            let found = expected
+                .keys()
+                .map(|task_id| (task_id.clone(), weight(task_id)));
+            expect_eq(
+                "weights",
+                Value::Object(found.collect()),
+                vector["expect"].clone(),
+            )
+        },
+    );
+}
+
+/// Runs that assets trigger are planned where asset events are stored, not here.
+const ASSETS_LATER: &str = "asset-triggered runs are not planned yet";
+
+#[test]
+fn every_recorded_run_creation_is_checked_or_named_here() {
+    let names = [
+        "rc-0034", "rc-0035", "rc-0036", "rc-0037", "rc-0038", "rc-0039",
+    ];
+    let excused = names.map(|id| (id, ASSETS_LATER));
+    check_vectors(
+        "dagrun_creation",
+        |_| true,
+        &excused,
+        |vector| match vector["group"].as_str().unwrap() {
+            "start-queued" | "ti-creation-filter" | "backfill" => Ok(()),
+            other => Err(format!("nothing checks group {other}")),
+        },
+    );
+}

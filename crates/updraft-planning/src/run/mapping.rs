@@ -68,7 +68,18 @@ impl Board<'_> {
         let Length::Known(count) = self.length_of(task) else {
             return RelevantIndexes::All;
         };
-        let Some(common) = self.common_mapped_group(task, upstream) else {
+        self.indexes_of_relative(task, map_index, count, upstream)
+    }
+
+    /// The map indexes of `relative` that belong to the instance `map_index` of `count`.
+    pub(super) fn indexes_of_relative(
+        &self,
+        task: &Task,
+        map_index: MapIndex,
+        count: u32,
+        relative: &Task,
+    ) -> RelevantIndexes {
+        let Some(common) = self.common_mapped_group(task, relative) else {
             return RelevantIndexes::All;
         };
         match self.group_length(common) {
@@ -76,7 +87,7 @@ impl Board<'_> {
                 map_index.0,
                 count,
                 ancestor_count,
-                self.is_further_mapped(upstream, common),
+                self.is_further_mapped(relative, common),
             ),
             None => RelevantIndexes::All,
         }
