@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod bulk;
+pub mod contract;
 pub mod dag;
 pub mod dag_run;
 pub mod fields;

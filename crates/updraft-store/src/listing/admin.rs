@@ -1,17 +1,22 @@
-//! Lists of the audit log and of jobs.
+//! Lists of pools, of the audit log and of jobs.
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use updraft_model::event_log::EventLog;
 use updraft_model::filter::{Page, Pattern, Range};
 use updraft_model::job::Job;
+use updraft_model::pool::Pool;
 
 use super::order::{Order, Orderable};
 use super::select::{List, Parameter, Select};
 use super::{ListError, Listed};
 use crate::job::{JOB_COLUMNS, job_from};
+use crate::pool::{POOL_COLUMNS, pool_from};
 use crate::row::Columns;
 use crate::{Error, Reader};
+
+/// The default pool before all others.
+const CREATION_ORDER: &str = "CASE WHEN pool = 'default_pool' THEN 0 ELSE 1 END";
 
 const EVENT_LOG_COLUMNS: &str = "id, dttm, event, owner, dag_id, run_id, task_id, map_index, \
     try_number, logical_date, extra";
@@ -35,6 +40,12 @@ pub struct EventLogFilter {
     pub run_id_pattern: Pattern,
     pub owner_pattern: Pattern,
     pub event_pattern: Pattern,
+}
+
+/// Which pools are listed.
+#[derive(Clone, Debug, Default)]
+pub struct PoolFilter {
+    pub name: Pattern,
 }
 
 /// Which jobs are listed.
@@ -92,6 +103,31 @@ impl Reader {
             .as_ref()
             .map(event_log_from)
             .transpose()
+    }
+
+    /// A page of pools.
+    pub async fn list_pools(
+        &mut self,
+        filter: &PoolFilter,
+        page: &Page,
+    ) -> Result<Listed<Pool>, ListError> {
+        // Pools have no number; the default one comes first, as the oldest.
+        const ORDER: &[Orderable] = &[
+            ("id", CREATION_ORDER),
+            ("pool", "pool"),
+            ("name", "pool"),
+        ];
+        let mut select = Select::new(self.dialect());
+        select.pattern("pool", &filter.name);
+        let list = List {
+            doing: "list pools",
+            columns: POOL_COLUMNS,
+            from: "slot_pool",
+            order: Order::parse(ORDER, "id", &["pool"], &page.order_by)?,
+            limit: page.limit,
+            offset: page.offset,
+        };
+        Ok(self.page(&list, &select, pool_from).await?)
     }
 
     /// A page of jobs.

@@ -1,0 +1,357 @@
+//! Dag runs: trigger, list, show, delete. Changing them is in [`crate::dag_run_changes`].
+
+use std::collections::BTreeMap;
+
+use axum::http::header;
+use jiff::tz::Offset;
+use updraft_dag_run::{Context, Refusal, RunRequest, plan_dag_run};
+use updraft_model::dag::DagVersion;
+use updraft_model::dag_run::DagRun;
+use updraft_model::filter::{Page, Pattern};
+use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType, DagVersionId};
+use updraft_rest_api::dag::DagVersionResponse;
+use updraft_rest_api::dag_run::{
+    DagRunCollectionResponse, DagRunResponse, DagRunsBatchBody, TriggerDagRunBody,
+};
+use updraft_rest_api::query::Query;
+use updraft_store::listing::{DagRunFilter, WALK_TOTAL_MAX};
+use updraft_store::{Reader, RunCreation, RunKey};
+
+use crate::call::{ANY, Answer, Call, dag_not_found, no_content, ok};
+use crate::cursor::{Paging, encode, read_paging};
+use crate::dag_info::names_of;
+use crate::error::ApiError;
+
+/// `GET /dags/{dag_id}/dagRuns`; `~` for every Dag.
+pub(crate) async fn list(call: Call) -> Answer {
+    let mut query = call.query();
+    let page = call.page(&mut query);
+    let filter = read_filter(&call, &mut query)?;
+    let paging = read_paging(&query)?;
+    query.finish()?;
+    let mut reader = call.reader().await?;
+    let dag_id = call.dag_id();
+    if dag_id != ANY && reader.find_dag(&dag_id).await?.is_none() {
+        return Err(dag_not_found(dag_id.as_str()));
+    }
+    ok(&collection(&call, &mut reader, &filter, &page, &paging).await?)
+}
+
+/// `POST /dags/~/dagRuns/list`.
+pub(crate) async fn list_batch(call: Call) -> Answer {
+    call.require_any("dag_id")?;
+    let body = call.read::<DagRunsBatchBody>()?;
+    let page = call.page_of(body.page_limit, body.page_offset, body.order_by);
+    let filter = DagRunFilter {
+        dag_ids: ids(body.dag_ids.unwrap_or_default()),
+        states: body.states.unwrap_or_default(),
+        run_after: body.run_after,
+        logical_date: body.logical_date,
+        start_date: body.start_date,
+        end_date: body.end_date,
+        duration: body.duration,
+        conf_contains: body.conf_contains,
+        ..DagRunFilter::default()
+    };
+    let mut reader = call.reader().await?;
+    ok(&collection(&call, &mut reader, &filter, &page, &Paging::Offset).await?)
+}
+
+async fn collection(
+    call: &Call,
+    reader: &mut Reader,
+    filter: &DagRunFilter,
+    page: &Page,
+    paging: &Paging,
+) -> Result<DagRunCollectionResponse, ApiError> {
+    let now = call.state.clock().now();
+    match paging {
+        Paging::Offset => {
+            let listed = reader.list_dag_runs(filter, page, now).await?;
+            Ok(DagRunCollectionResponse {
+                dag_runs: responses(reader, &listed.rows).await?,
+                total_entries: Some(listed.total),
+                total_entries_limit: None,
+                next_cursor: None,
+                previous_cursor: None,
+            })
+        }
+        Paging::Cursor(cursor) => {
+            let walked = reader
+                .walk_dag_runs(filter, page, cursor.as_ref(), now)
+                .await?;
+            Ok(DagRunCollectionResponse {
+                dag_runs: responses(reader, &walked.rows).await?,
+                total_entries: Some(walked.total),
+                total_entries_limit: Some(WALK_TOTAL_MAX),
+                next_cursor: walked.next.as_ref().map(encode),
+                previous_cursor: walked.previous.as_ref().map(encode),
+            })
+        }
+    }
+}
+
+/// Runs with the names of their Dags and the versions their tries ran with.
+pub(crate) async fn responses(
+    reader: &mut Reader,
+    runs: &[DagRun],
+) -> Result<Vec<DagRunResponse>, ApiError> {
+    let names = names_of(reader, runs.iter().map(|run| run.dag_id.clone()).collect()).await?;
+    let keys: Vec<RunKey> = runs.iter().map(key_of).collect();
+    let mut ids = reader.load_versions_of_runs(&keys).await?;
+    // A run that is pinned to a version of its bundle shows the one it was created with.
+    for (run, key) in runs.iter().zip(&keys) {
+        if run.bundle_version.is_some() {
+            ids.insert(
+                key.clone(),
+                run.created_dag_version_id.into_iter().collect(),
+            );
+        }
+    }
+    let mut wanted: Vec<DagVersionId> = ids.values().flatten().copied().collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let versions = reader.load_dag_versions(&wanted).await?;
+    let answered = runs.iter().zip(&keys).map(|(run, key)| {
+        let name = names
+            .get(&run.dag_id)
+            .map_or(run.dag_id.as_str(), String::as_str);
+        let versions = versions_of(ids.get(key), &versions, name);
+        DagRunResponse::new(run, name, versions)
+    });
+    Ok(answered.collect())
+}
+
+fn versions_of(
+    ids: Option<&Vec<DagVersionId>>,
+    versions: &BTreeMap<DagVersionId, DagVersion>,
+    dag_display_name: &str,
+) -> Vec<DagVersionResponse> {
+    let found = ids.into_iter().flatten().filter_map(|id| versions.get(id));
+    found
+        .map(|version| DagVersionResponse::new(version, dag_display_name))
+        .collect()
+}
+
+/// One run as an answer.
+pub(crate) async fn response(reader: &mut Reader, run: DagRun) -> Result<DagRunResponse, ApiError> {
+    let mut one = responses(reader, &[run]).await?;
+    Ok(one.remove(0))
+}
+
+pub(crate) fn key_of(run: &DagRun) -> RunKey {
+    RunKey {
+        dag_id: run.dag_id.clone(),
+        run_id: run.run_id.clone(),
+    }
+}
+
+/// `GET /dags/{dag_id}/dagRuns/{dag_run_id}`.
+pub(crate) async fn get(call: Call) -> Answer {
+    let mut reader = call.reader().await?;
+    let run = require_run(&mut reader, &call.run_key()).await?;
+    ok(&response(&mut reader, run).await?)
+}
+
+/// A run that must be there.
+pub(crate) async fn require_run(reader: &mut Reader, key: &RunKey) -> Result<DagRun, ApiError> {
+    let run = reader.find_dag_run(&key.dag_id, &key.run_id).await?;
+    run.ok_or_else(|| run_not_found(key))
+}
+
+/// The refusal for a run that is not there.
+pub(crate) fn run_not_found(key: &RunKey) -> ApiError {
+    ApiError::not_found(format!(
+        "The DagRun with dag_id: `{}` and run_id: `{}` was not found",
+        key.dag_id, key.run_id
+    ))
+}
+
+/// `POST /dags/{dag_id}/dagRuns`: triggers a run.
+pub(crate) async fn trigger(call: Call) -> Answer {
+    let body = call.read::<TriggerDagRunBody>()?;
+    let dag_id = call.dag_id();
+    let mut reader = call.reader().await?;
+    let dag = reader.find_dag(&dag_id).await?.filter(|dag| !dag.is_stale);
+    let unknown = || ApiError::from(Refused(Refusal::Stale(dag_id.clone())));
+    let dag = dag.ok_or_else(unknown)?;
+    let latest = call
+        .state
+        .dags()
+        .latest(&call.state, &mut reader, &dag_id)
+        .await?;
+    let (version, serialized) = latest.ok_or_else(unknown)?;
+    drop(reader);
+    let context = Context {
+        dag: &dag,
+        version: &version,
+        serialized: &serialized,
+        rules: call.state.run_rules(),
+    };
+    let (now, ids) = (call.state.clock().now(), call.state.ids());
+    let request = trigger_request(&call, body);
+    let planned = plan_dag_run(&request, &context, now, &ids.alphanumeric(8), || ids.uuid());
+    let planned = planned.map_err(Refused)?;
+    let store = call.state.store();
+    let created = store
+        .retry(|| async {
+            let mut tx = store.write().await?;
+            let created = tx.create_dag_run(&planned.run, now).await?;
+            if let RunCreation::Created(_) = created {
+                let rows: Vec<_> = planned
+                    .task_instances
+                    .iter()
+                    .cloned()
+                    .map(Into::into)
+                    .collect();
+                tx.create_task_instances(&rows, now).await?;
+                tx.commit().await?;
+            }
+            Ok(created)
+        })
+        .await?;
+    let RunCreation::Created(run) = created else {
+        return Err(ApiError::unique_violation());
+    };
+    ok(&response(&mut call.reader().await?, *run).await?)
+}
+
+fn trigger_request(call: &Call, body: TriggerDagRunBody) -> RunRequest {
+    // Quirk: a browser sends a Referer, other clients do not; HTTP surface §1.8.
+    let by_browser = call.headers.contains_key(header::REFERER);
+    let triggered_by = if by_browser {
+        DagRunTriggeredBy::Ui
+    } else {
+        DagRunTriggeredBy::RestApi
+    };
+    RunRequest {
+        triggering_user_name: Some(call.user.name.clone()),
+        run_id: body.dag_run_id,
+        logical_date: body.logical_date,
+        data_interval: body.data_interval.filter(|_| body.logical_date.is_some()),
+        run_after: body.run_after,
+        run_after_offset: Offset::from_seconds(body.run_after_offset_secs).unwrap_or(Offset::UTC),
+        conf: body.conf,
+        note: body.note,
+        partition_key: body.partition_key,
+        ..RunRequest::new(DagRunType::Manual, triggered_by)
+    }
+}
+
+/// A refusal on its way into an answer.
+pub(crate) struct Refused(pub(crate) Refusal);
+
+impl From<Refused> for ApiError {
+    fn from(Refused(refusal): Refused) -> Self {
+        match refusal {
+            Refusal::Stale(_) => Self::not_found(refusal.to_string()),
+            Refusal::ImportErrors(_)
+            | Refusal::RunType { .. }
+            | Refusal::RunId(_)
+            | Refusal::Params(_)
+            | Refusal::PartitionKey(_)
+            | Refusal::IntervalWithoutDate
+            | Refusal::Timetable(_) => Self::bad_request(refusal.to_string()),
+        }
+    }
+}
+
+/// `DELETE /dags/{dag_id}/dagRuns/{dag_run_id}`, unless it runs.
+pub(crate) async fn delete(call: Call) -> Answer {
+    let key = call.run_key();
+    let store = call.state.store();
+    store
+        .retry(|| async {
+            let mut tx = store.write().await?;
+            let run = tx.find_dag_run(&key.dag_id, &key.run_id).await?;
+            let verdict = deletable(run, &key);
+            if verdict.is_ok() {
+                tx.delete_dag_run(&key.dag_id, &key.run_id).await?;
+                tx.commit().await?;
+            }
+            Ok(verdict)
+        })
+        .await??;
+    no_content()
+}
+
+/// Whether a run may be deleted now.
+pub(crate) fn deletable(run: Option<DagRun>, key: &RunKey) -> Result<(), ApiError> {
+    let run = run.ok_or_else(|| run_not_found(key))?;
+    if run.state == DagRunState::Running {
+        return Err(ApiError::conflict(format!(
+            "The DagRun with dag_id: `{}` and run_id: `{}` cannot be deleted in {} state",
+            key.dag_id, key.run_id, run.state
+        )));
+    }
+    Ok(())
+}
+
+fn read_filter(call: &Call, query: &mut Query) -> Result<DagRunFilter, ApiError> {
+    let dag_id = call.dag_id();
+    let states = named(
+        query,
+        "state",
+        "state",
+        DagRunState::ALL,
+        DagRunState::as_str,
+    )?;
+    Ok(DagRunFilter {
+        dag_ids: if dag_id == ANY {
+            Vec::new()
+        } else {
+            vec![dag_id]
+        },
+        dag_id: query.pattern("dag_id"),
+        run_id: query.pattern("run_id"),
+        states: states.into_iter().map(Some).collect(),
+        run_types: named(
+            query,
+            "run_type",
+            "run type",
+            DagRunType::ALL,
+            DagRunType::as_str,
+        )?,
+        run_after: query.instants("run_after"),
+        logical_date: query.instants("logical_date"),
+        start_date: query.instants("start_date"),
+        end_date: query.instants("end_date"),
+        updated_at: query.instants("updated_at"),
+        partition_date: query.instants("partition_date"),
+        duration: query.numbers("duration"),
+        conf_contains: query.text("conf_contains"),
+        version_numbers: query.read_all("dag_version", updraft_rest_api::value::integer),
+        bundle_version: query.text("bundle_version"),
+        triggering_user_name: query.pattern("triggering_user_name"),
+        partition_key: Pattern {
+            anywhere: query.text("partition_key_pattern"),
+            prefix: query.text("partition_key_prefix_pattern"),
+        },
+        consuming_asset: query.text("consuming_asset_pattern"),
+    })
+}
+
+/// Repeatable names out of a fixed set; an unknown one is refused with a text that lists the set.
+pub(crate) fn named<T: Copy>(
+    query: &Query,
+    parameter: &str,
+    what: &str,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<Vec<T>, ApiError> {
+    let find = |text: String| {
+        let known = all.iter().copied().find(|each| name(*each) == text);
+        known.ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|each| name(*each)).collect();
+            let names = names.join(", ");
+            ApiError::unprocessable(format!(
+                "Invalid value for {what}. Valid values are {names}"
+            ))
+        })
+    };
+    query.texts(parameter).into_iter().map(find).collect()
+}
+
+fn ids(texts: Vec<String>) -> Vec<DagId> {
+    texts.into_iter().map(Into::into).collect()
+}

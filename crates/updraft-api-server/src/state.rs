@@ -1,0 +1,123 @@
+//! What every request may use.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use updraft_config::{ApiAuthConfig, ApiConfig, CoreConfig, LoggingConfig};
+use updraft_dag_run::RunRules;
+use updraft_runtime::{Clock, Ids, Tasks};
+use updraft_store::Store;
+
+use crate::auth::Tokens;
+use crate::dag_cache::DagCache;
+use crate::file_token::Signer;
+use crate::page_cache::PageCache;
+
+/// The settings of the API server.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// `AIRFLOW_HOME`.
+    pub home: PathBuf,
+    pub api: ApiConfig,
+    pub api_auth: ApiAuthConfig,
+    pub core: CoreConfig,
+    pub logging: LoggingConfig,
+    /// What a Dag run may be.
+    pub run_rules: RunRules,
+    pub health: HealthThresholds,
+    /// Signs tokens; the same for every API server of an installation.
+    pub jwt_secret: SecretString,
+    /// Signs file and log tokens; the same for every API server of an installation.
+    pub secret_key: SecretString,
+    /// The version of Airflow that this server speaks like.
+    pub airflow_version: String,
+}
+
+/// How old a heartbeat may be for a role to count as healthy.
+#[derive(Clone, Copy, Debug)]
+pub struct HealthThresholds {
+    pub scheduler: Duration,
+    pub triggerer: Duration,
+    pub dag_processor: Duration,
+}
+
+/// What every request may use. Cheap to clone; all clones share everything.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    settings: ApiSettings,
+    tokens: Tokens,
+    signer: Signer,
+    clock: Clock,
+    ids: Ids,
+    tasks: Tasks,
+    dags: DagCache,
+    pages: PageCache,
+}
+
+impl ApiState {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(store: Store, settings: ApiSettings, tasks: Tasks) -> Self {
+        let tokens = Tokens::new(settings.api_auth.clone(), &settings.jwt_secret);
+        let signer = Signer::new(&settings.secret_key);
+        let dags =
+            DagCache::new(usize::try_from(settings.api.dag_cache_size).unwrap_or(usize::MAX));
+        let pages = PageCache::new(store.clone());
+        Self(Arc::new(Inner {
+            store,
+            settings,
+            tokens,
+            signer,
+            clock: Clock,
+            ids: Ids,
+            tasks,
+            dags,
+            pages,
+        }))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn settings(&self) -> &ApiSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn run_rules(&self) -> &RunRules {
+        &self.0.settings.run_rules
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.0.signer
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.clock
+    }
+
+    pub(crate) fn ids(&self) -> Ids {
+        self.0.ids
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    pub(crate) fn dags(&self) -> &DagCache {
+        &self.0.dags
+    }
+
+    pub(crate) fn pages(&self) -> &PageCache {
+        &self.0.pages
+    }
+}
