@@ -24,13 +24,17 @@
 //! [`Store::changes`] says where something changed, after the commit. A lost hint costs latency and
 //! never correctness: whoever listens also scans now and then.
 
+mod asset;
+mod asset_event;
 mod callback;
 mod change;
+mod connection;
 mod dag;
 mod dag_run;
 mod dialect;
 mod error;
 mod event_log;
+mod execution;
 mod history;
 mod job;
 mod keyring;
@@ -42,10 +46,16 @@ mod pool;
 mod row;
 mod scheduling;
 mod session;
+mod state_store;
 mod store;
 mod task_instance;
+mod trigger;
 mod user_account;
+mod variable;
+mod xcom;
 
+pub use asset::{AssetEventQuery, EventsOf};
+pub use asset_event::{NewAssetEvent, OutletEvent, TaskOutlet};
 pub use callback::NewCallbackRequest;
 pub use change::{Change, Changes};
 pub use dag::SerializedText;
@@ -53,6 +63,12 @@ pub use dag_run::{RunCreation, RunKey, RunStateChange};
 pub use dialect::Dialect;
 pub use error::Error;
 pub use event_log::NewEventLog;
+pub use execution::alive::{Heartbeat, Liveness};
+pub use execution::outcome::{
+    AwaitInput, Defer, Finish, Reschedule, Retry, Transition, TriggerKwargs,
+};
+pub use execution::queries::{Breadcrumb, DagRunQuery, TaskInstanceQuery, TaskState};
+pub use execution::start::{Runner, Start, StartedTry};
 pub use history::Succession;
 pub use job::NewJob;
 pub use keyring::Keyring;
@@ -65,6 +81,9 @@ pub use scheduling::queueing::{ActiveCount, QueueCandidate, Workload};
 pub use scheduling::runs::StartCandidate;
 pub use scheduling::view::{LockedRun, SkipXCom, SlimTaskInstance, VersionStamp};
 pub use session::{Reader, Tx};
+pub use state_store::AssetStateWriter;
 pub use store::{Store, StoreOptions};
 pub use task_instance::StartedTaskInstance;
 pub use user_account::UserAccount;
+pub use variable::VariableKeys;
+pub use xcom::{Slice, XComKey};

@@ -5,3 +5,4 @@ mod fixtures;
 mod foundation;
 mod jobs_and_pools;
 mod scheduling;
+mod secrets;
