@@ -43,6 +43,8 @@ pub struct PythonRuntime {
     pub interpreter: Interpreter,
     /// The unpacked shim.
     pub shim_dir: PathBuf,
+    /// Where both came from, and where a zygote keeps what it needs.
+    pub runtime_dir: PathBuf,
 }
 
 /// Why there is no interpreter.
@@ -126,6 +128,7 @@ pub fn provision(
     Ok(PythonRuntime {
         interpreter,
         shim_dir,
+        runtime_dir: request.runtime_dir.clone(),
     })
 }
 

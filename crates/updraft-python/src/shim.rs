@@ -61,7 +61,7 @@ const FILES: &[(&str, &str)] = &[
 /// Writes the shim to `<runtime_dir>/shim-<hash>` unless it is there, and returns that folder.
 ///
 /// The hash keeps two versions of Updraft that share a home from running each other's shim.
-pub fn unpack(runtime_dir: &Path) -> io::Result<PathBuf> {
+pub(crate) fn unpack(runtime_dir: &Path) -> io::Result<PathBuf> {
     let folder = runtime_dir.join(format!("shim-{}", fingerprint()));
     if folder.is_dir() {
         return Ok(folder);

@@ -25,16 +25,18 @@ pub use self::error::Error;
 use self::generation::{Generation, Order, Spawn};
 use self::supervisor::{State, Supervisor};
 use crate::child::{ChildHandle, ChildKind};
+use crate::leftovers;
+use crate::provision::PythonRuntime;
 
 /// How to start and keep the zygote.
 #[derive(Clone, Debug)]
 pub struct ZygoteConfig {
     /// A Python with Airflow in it.
     pub interpreter: PathBuf,
-    /// Folder that [`unpack_shim`](crate::unpack_shim) returned.
+    /// The unpacked shim.
     pub shim_dir: PathBuf,
-    /// Home of this Updraft; marks our processes as belonging to it.
-    pub home: PathBuf,
+    /// Holds the file by which a later life of this Updraft knows our processes.
+    pub runtime_dir: PathBuf,
     /// The whole environment of the zygote and so of its children, apart from what is secret.
     pub environment: Vec<(String, String)>,
     /// Whether to load the plugins that Airflow's example Dags need.
@@ -52,11 +54,11 @@ pub struct ZygoteConfig {
 impl ZygoteConfig {
     /// Settings that fit a small machine.
     #[must_use]
-    pub fn new(interpreter: PathBuf, shim_dir: PathBuf, home: PathBuf) -> Self {
+    pub fn new(python: &PythonRuntime) -> Self {
         Self {
-            interpreter,
-            shim_dir,
-            home,
+            interpreter: python.interpreter.executable.clone(),
+            shim_dir: python.shim_dir.clone(),
+            runtime_dir: python.runtime_dir.clone(),
             environment: Vec::new(),
             example_plugins: false,
             idle_children: 2,
@@ -100,11 +102,19 @@ impl Zygote {
     pub fn start_in_background(config: ZygoteConfig, tasks: &Tasks) -> Result<Self, Error> {
         nix::sys::prctl::set_child_subreaper(true)
             .map_err(|errno| Error::io("become a subreaper")(errno.into()))?;
+        let instance = leftovers::mark_instance(&config.runtime_dir)
+            .map_err(Error::io("mark this process in the runtime folder"))?;
         let (state_sender, state) = watch::channel(State::Starting);
         let (alive_sender, alive) = mpsc::channel(1);
         let (recycle, recycle_requests) = mpsc::channel(1);
-        let supervisor =
-            Supervisor::new(config, tasks.clone(), state_sender, alive, recycle_requests);
+        let supervisor = Supervisor::new(
+            config,
+            instance,
+            tasks.clone(),
+            state_sender,
+            alive,
+            recycle_requests,
+        );
         tasks.spawn("zygote.supervisor", OnExit::Log, supervisor.run());
         Ok(Self {
             state,

@@ -33,14 +33,22 @@ def report(start: socket.socket, preloaded: Set[str]) -> None:
 
 
 def preload(modules: Iterable[str]) -> bool:
-    """Import what was learned; return whether the process is still fit to fork."""
+    """Import what was learned; return whether the process is as fit to fork as before.
+
+    Threads that plugins have started do not count: Airflow forks beside them as well.
+    """
+    threads = _count_threads()
     for name in modules:
         try:
             importlib.import_module(name)
         except Exception:  # noqa: S112
             # Packages change. Whoever needs the module gets the error where it belongs.
             continue
-    return len(os.listdir("/proc/self/task")) == 1
+    return _count_threads() <= threads
+
+
+def _count_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
 
 
 def _is_learnable(name: str) -> bool:

@@ -34,6 +34,7 @@ _MODULES = (
     "airflow.dag_processing.bundles.manager",
     "airflow.dag_processing.dagbag",
     "airflow.dag_processing.processor",
+    "airflow.models.dagwarning",
     "airflow.plugins_manager",
     "airflow.sdk.plugins_manager",
     "airflow.sdk.providers_manager_runtime",
@@ -47,6 +48,7 @@ _MODULES = (
 
 # Most Dags use these, but an installation may do without the provider.
 _OPTIONAL_MODULES = (
+    "airflow.providers.common.io.assets.file",
     "airflow.providers.standard.decorators.bash",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.bash",

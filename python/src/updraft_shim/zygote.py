@@ -30,6 +30,12 @@ from updraft_shim import child, runtime, wire
 
 _PR_SET_CHILD_SUBREAPER = 36
 
+# Pause before the next try to fork ahead when the machine had no process to spare.
+_RETRY_FORK_MS = 1000
+
+# Path of a file that stands for the process which started this one.
+_INSTANCE_VARIABLE = "UPDRAFT_INSTANCE"
+
 # JSON object: "idle_children", "example_plugins", "preload".
 _SETTINGS_VARIABLE = "UPDRAFT_ZYGOTE"
 
@@ -37,13 +43,20 @@ _SETTINGS_VARIABLE = "UPDRAFT_ZYGOTE"
 def main() -> None:
     """Serve until the parent closes the control socket."""
     control = _take_control_socket()
+    # Every child keeps this open, by which a later life of the parent can tell whose it is. The
+    # environment will not do, because a task child writes its title over it.
+    os.open(os.environ[_INSTANCE_VARIABLE], os.O_RDONLY)
     # Taken out of the environment, because children inherit it.
     settings = json.loads(os.environ.pop(_SETTINGS_VARIABLE))
     if not runtime.warm_up(settings["preload"], settings["example_plugins"]):
         _start_again(control, {**settings, "preload": []})
     zygote = Zygote(control, settings["idle_children"])
     wire.send(control, {"event": "ready", **runtime.versions()})
-    zygote.serve()
+    try:
+        zygote.serve()
+    except (BrokenPipeError, ConnectionResetError):
+        # The parent went away while it was being told something.
+        return
 
 
 @dataclass
@@ -77,6 +90,7 @@ class Zygote:
         self._idle: list[IdleChild] = []
         self._working: dict[int, socket.socket] = {}
         self._draining = False
+        self._retry_fork_ms = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
@@ -88,7 +102,8 @@ class Zygote:
         poller.register(self._wake_read, select.POLLIN)
         while not (self._draining and not self._working):
             behind = len(self._idle) < self._idle_wanted
-            ready = {fd for fd, _events in poller.poll(0 if behind else None)}
+            timeout = self._retry_fork_ms if behind else None
+            ready = {fd for fd, _events in poller.poll(timeout)}
             if self._wake_read in ready:
                 self._reap()
             if self._control.fileno() in ready:
@@ -98,7 +113,15 @@ class Zygote:
                 self._on_packet(packet)
             elif behind:
                 # Only with no packet waiting: a spare child must not delay a real one.
-                self._idle.append(self._fork())
+                self._fork_ahead()
+
+    def _fork_ahead(self) -> None:
+        try:
+            self._idle.append(self._fork())
+            self._retry_fork_ms = 0
+        except OSError:
+            # Too many processes or open files. A child that is really wanted gets the error.
+            self._retry_fork_ms = _RETRY_FORK_MS
 
     def _on_packet(self, packet: wire.Packet) -> None:
         if packet["op"] == "spawn":
@@ -152,7 +175,12 @@ class Zygote:
         if pid == 0:
             self._become_child(near, far)
         far.close()
-        return IdleChild(pid, os.pidfd_open(pid), near)
+        try:
+            return IdleChild(pid, os.pidfd_open(pid), near)
+        except OSError:
+            # The child exits when its start socket closes.
+            near.close()
+            raise
 
     def _become_child(self, near: child.Channels, far: child.Channels) -> NoReturn:
         try:

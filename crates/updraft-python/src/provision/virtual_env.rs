@@ -22,6 +22,14 @@ const PYTHON_MAX: (u32, u32) = (3, 13);
 /// Lines of a failed program that are shown.
 const OUTPUT_LINES_MAX: usize = 20;
 
+/// Lines of pip that tell a user nothing.
+const NOISE: &[&str] = &[
+    "Ignoring ",
+    "Looking in ",
+    "  Downloading ",
+    "  Using cached ",
+];
+
 /// Written last: an environment without it is half made.
 const MARKER: &str = "updraft-lock";
 
@@ -173,7 +181,9 @@ fn run(
     for line in BufReader::new(reader).split(b'\n') {
         let line = line.map_err(ProvisionError::io(doing))?;
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        progress(&line);
+        if !NOISE.iter().any(|start| line.starts_with(start)) {
+            progress(line.split(" (from ").next().unwrap_or(&line));
+        }
         if last.len() == OUTPUT_LINES_MAX {
             last.pop_front();
         }

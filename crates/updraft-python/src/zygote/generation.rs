@@ -12,6 +12,7 @@ use super::control::{Command, Control, Event, PACKET_BYTES_MAX};
 use super::launch::{Launched, Process};
 use super::{Error, Versions, ZygoteConfig};
 use crate::child::{ChildHandle, ChildKind, ChildStatus, ExitReport};
+use crate::proc;
 use crate::process_tree::{self, CHILD_VARIABLE};
 
 /// Orders that wait for the zygote. Senders wait beyond it.
@@ -112,7 +113,7 @@ impl Service {
             age: Age {
                 children: 0,
                 children_max: config.children_max,
-                rss_at_start: process_tree::resident_bytes(pid).unwrap_or_default(),
+                rss_at_start: proc::resident_bytes(pid).unwrap_or_default(),
                 growth_bytes_max: config.growth_bytes_max,
                 reported: false,
             },
@@ -289,7 +290,7 @@ impl Age {
             return false;
         }
         let grown = self.children.is_multiple_of(CHILDREN_PER_LOOK)
-            && process_tree::resident_bytes(pid)
+            && proc::resident_bytes(pid)
                 .is_some_and(|rss| rss > self.rss_at_start + self.growth_bytes_max);
         self.children >= self.children_max || grown
     }

@@ -2,18 +2,20 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
+use tracing::debug;
 
 use super::control::{Control, Event};
 use super::{Error, Versions, ZygoteConfig};
 use crate::fds;
 use crate::interpreter::{TASK_SDK_SERIES, is_in_series};
-use crate::process_tree::{INSTANCE_VARIABLE, instance_marker};
+use crate::leftovers::INSTANCE_VARIABLE;
 
 /// Where the zygote finds its settings.
 const SETTINGS_VARIABLE: &str = "UPDRAFT_ZYGOTE";
@@ -50,10 +52,14 @@ pub(super) struct Process {
 }
 
 /// Starts a zygote that imports `preload` beside Airflow, and waits for its `ready`.
-pub(super) async fn launch(config: &ZygoteConfig, preload: &[String]) -> Result<Launched, Error> {
+pub(super) async fn launch(
+    config: &ZygoteConfig,
+    instance: &Path,
+    preload: &[String],
+) -> Result<Launched, Error> {
     let (ours, theirs) = fds::packet_pair().map_err(Error::io("make the control socket"))?;
     let mut control = Control::new(ours).map_err(Error::io("watch the control socket"))?;
-    let mut process = Process::start(config, preload, theirs)?;
+    let mut process = Process::start(config, instance, preload, theirs)?;
     let waited = wait_until_ready(&mut control, &mut process);
     let ready = match tokio::time::timeout(config.start_timeout, waited).await {
         Ok(Ok(ready)) => ready,
@@ -103,7 +109,12 @@ async fn wait_until_ready(control: &mut Control, process: &mut Process) -> Resul
 }
 
 impl Process {
-    fn start(config: &ZygoteConfig, preload: &[String], control: OwnedFd) -> Result<Self, Error> {
+    fn start(
+        config: &ZygoteConfig,
+        instance: &Path,
+        preload: &[String],
+        control: OwnedFd,
+    ) -> Result<Self, Error> {
         let (reader, writer) = io::pipe().map_err(Error::io("make a pipe"))?;
         let second = writer.try_clone().map_err(Error::io("copy a pipe"))?;
         let settings = serde_json::json!({
@@ -118,7 +129,7 @@ impl Process {
             .env_clear()
             .envs(crate::environment::for_children(config.environment.clone()))
             .env(SETTINGS_VARIABLE, settings)
-            .env(INSTANCE_VARIABLE, instance_marker(&config.home))
+            .env(INSTANCE_VARIABLE, instance)
             .stdin(control)
             .stdout(writer)
             .stderr(Stdio::from(second))
@@ -145,6 +156,7 @@ impl Process {
         let mut chunk = [0; 4096];
         match self.output.read(&mut chunk).await {
             Ok(length) if length > 0 => {
+                debug!(zygote = self.pid, output = %chunk[..length].escape_ascii(), "zygote printed");
                 self.tail.extend_from_slice(&chunk[..length]);
                 let excess = self.tail.len().saturating_sub(OUTPUT_BYTES_MAX);
                 self.tail.drain(..excess);

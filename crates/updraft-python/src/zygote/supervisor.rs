@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Supervisor {
     config: ZygoteConfig,
+    instance: PathBuf,
     tasks: Tasks,
     state: watch::Sender<State>,
     alive: mpsc::Receiver<()>,
@@ -83,6 +85,7 @@ enum Next {
 impl Supervisor {
     pub(super) fn new(
         config: ZygoteConfig,
+        instance: PathBuf,
         tasks: Tasks,
         state: watch::Sender<State>,
         alive: mpsc::Receiver<()>,
@@ -92,6 +95,7 @@ impl Supervisor {
         let learned = Learned::load(config.shim_dir.with_extension("modules"));
         Self {
             config,
+            instance,
             tasks,
             state,
             alive,
@@ -129,7 +133,7 @@ impl Supervisor {
         let preload = self.learned.modules();
         let launched = tokio::select! {
             _ = self.alive.recv() => return Next::Stop,
-            launched = launch(&self.config, &preload) => launched,
+            launched = launch(&self.config, &self.instance, &preload) => launched,
         };
         match launched {
             Ok(launched) => {

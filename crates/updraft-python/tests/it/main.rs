@@ -1,7 +1,7 @@
 //! The zygote with a real interpreter and a real Airflow.
 
 mod children;
-mod provision;
+mod provisioning;
 mod session;
 mod zygote;
 
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use tempfile::TempDir;
-use updraft_python::{ChildHandle, ChildKind, Zygote, ZygoteConfig, unpack_shim};
+use updraft_python::provision;
+use updraft_python::{ChildHandle, ChildKind, ProvisionRequest, Zygote, ZygoteConfig};
 use updraft_runtime::Tasks;
 
 /// An Updraft home with a zygote in it. Every test owns one.
@@ -44,8 +45,12 @@ impl Home {
 }
 
 fn zygote_config(home: &Path) -> Result<ZygoteConfig> {
-    let shim = unpack_shim(&home.join("runtime"))?;
-    let mut config = ZygoteConfig::new(interpreter(), shim, home.to_owned());
+    let request = ProvisionRequest {
+        runtime_dir: home.join("runtime"),
+        python: Some(interpreter()),
+        ..ProvisionRequest::default()
+    };
+    let mut config = ZygoteConfig::new(&provision(&request, &mut |_| {})?);
     config.environment = vec![
         ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
         ("AIRFLOW_HOME".to_owned(), home.display().to_string()),

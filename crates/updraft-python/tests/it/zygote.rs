@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::task::JoinSet;
@@ -13,6 +13,9 @@ use updraft_runtime::Tasks;
 use crate::children::{is_alive, wait_until};
 use crate::session::{self, LONG, startup_details};
 use crate::{Home, zygote_config};
+
+/// Tells a copy of this program to be the victim of a test.
+const VICTIM_VARIABLE: &str = "UPDRAFT_TEST_VICTIM_HOME";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_children_at_once_all_succeed() -> Result<()> {
@@ -164,11 +167,64 @@ async fn dropping_the_last_handle_ends_the_zygote() -> Result<()> {
     Ok(())
 }
 
+/// The process that the next test kills. By itself it does nothing.
 #[tokio::test]
-async fn a_running_instance_is_no_leftover() -> Result<()> {
-    let home = Home::new().await?;
-    assert_eq!(kill_leftovers(home.folder.path()), 0);
-    let child = home.spawn(ChildKind::Task).await?;
+async fn an_updraft_to_be_killed() -> Result<()> {
+    let Some(folder) = std::env::var_os(VICTIM_VARIABLE) else {
+        return Ok(());
+    };
+    let folder = PathBuf::from(folder);
+    let tasks = Tasks::new();
+    let zygote = Zygote::start(zygote_config(&folder)?, &tasks).await?;
+    let mut child = zygote.spawn(ChildKind::Task, Vec::new()).await?;
+    let first = rmpv::Value::Array(vec![0.into(), startup_details("sleep_until_told")]);
+    session::write_frame(&mut child.requests, &first).await?;
+    let rendered = session::read_frame(&mut child.requests)
+        .await?
+        .context("a request")?;
+    let answer = rmpv::Value::Array(vec![rendered[0].clone()]);
+    session::write_frame(&mut child.requests, &answer).await?;
+    fs::write(folder.join("pid.new"), child.pid.to_string())?;
+    fs::rename(folder.join("pid.new"), folder.join("pid"))?;
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn a_task_that_outlives_a_killed_updraft_is_killed_at_the_next_start() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut victim = std::process::Command::new(std::env::current_exe()?)
+        .args(["--exact", "zygote::an_updraft_to_be_killed"])
+        .env(VICTIM_VARIABLE, folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()?;
+    let file = folder.path().join("pid");
+    wait_until("the task runs", || file.exists()).await;
+    let child = Pid::from_raw(fs::read_to_string(&file)?.parse()?);
+    let runtime_dir = folder.path().join("runtime");
+    assert_eq!(kill_leftovers(&runtime_dir)?, 0, "its supervisor lives");
+
+    victim.kill()?;
+    victim.wait()?;
+    assert!(is_alive(child), "a task does not notice by itself");
+    assert!(kill_leftovers(&runtime_dir)? >= 1);
+    wait_until("the task is gone", || !is_alive(child)).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_learned_module_that_starts_a_thread_is_forgotten() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = zygote_config(folder.path())?;
+    let modules = config.shim_dir.with_extension("modules");
+    fs::create_dir_all(folder.path().join("config"))?;
+    fs::write(
+        folder.path().join("config/threaded.py"),
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+    )?;
+    fs::write(&modules, "decimal\nmodule_that_was_removed\nthreaded\n")?;
+    let zygote = Zygote::start(config, &Tasks::new()).await?;
+    assert_eq!(fs::read_to_string(&modules)?, "");
+    let child = zygote.spawn(ChildKind::Task, Vec::new()).await?;
     let session = session::run(child, startup_details("add")).await?;
     assert_eq!(session.exit.status, ChildStatus::Exited(0));
     Ok(())
