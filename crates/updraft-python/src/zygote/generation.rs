@@ -18,6 +18,10 @@ use crate::process_tree::{self, CHILD_VARIABLE};
 /// Orders that wait for the zygote. Senders wait beyond it.
 const ORDERS_MAX: usize = 256;
 
+/// Orders that the zygote has not answered. They must fit the buffer of its socket: while we
+/// waited to send, nobody would read the exits, and the zygote might wait for that.
+const WAITING_MAX: usize = 32;
+
 /// Children between two looks at the memory of the zygote.
 const CHILDREN_PER_LOOK: u64 = 100;
 
@@ -152,8 +156,9 @@ impl Service {
     async fn serve(&mut self) -> Result<(), Error> {
         let mut accepting = true;
         while accepting || !self.running.is_empty() || !self.waiting.is_empty() {
+            let may_order = accepting && self.waiting.len() < WAITING_MAX;
             tokio::select! {
-                order = self.orders.recv(), if accepting => match order {
+                order = self.orders.recv(), if may_order => match order {
                     Some(Order::Spawn(spawn)) => self.on_spawn(spawn).await?,
                     Some(Order::Drain) => {
                         // Orders already in the channel are still served.
