@@ -1,4 +1,8 @@
-"""Sensors that reschedule, poke, time out, and time out softly."""
+"""Sensors that reschedule, poke, time out, and time out softly.
+
+Those that reschedule wait six seconds between two pokes: with less, real Airflow now and then takes
+the end of one poke for the failure of the next.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ with DAG(
     reschedules = PythonSensor(
         task_id="reschedules",
         mode="reschedule",
-        poke_interval=1,
+        poke_interval=6,
         python_callable=third_poke,
         op_args=["reschedules"],
     )
@@ -41,14 +45,14 @@ with DAG(
         op_args=["pokes"],
     )
     times_out = PythonSensor(
-        task_id="times_out", mode="reschedule", poke_interval=1, timeout=2, python_callable=lambda: False
+        task_id="times_out", mode="reschedule", poke_interval=6, timeout=3, python_callable=lambda: False
     )
     times_out >> EmptyOperator(task_id="after_times_out")
     times_out_softly = PythonSensor(
         task_id="times_out_softly",
         mode="reschedule",
-        poke_interval=1,
-        timeout=2,
+        poke_interval=6,
+        timeout=3,
         soft_fail=True,
         python_callable=lambda: False,
     )
@@ -63,7 +67,7 @@ with DAG(
         python_callable=lambda: False,
     )
 
-    @task.sensor(poke_interval=1, mode="reschedule", timeout=60)
+    @task.sensor(poke_interval=6, mode="reschedule", timeout=60)
     def returns_a_value() -> PokeReturnValue:
         return PokeReturnValue(is_done=True, xcom_value={"found": 1})
 
