@@ -11,16 +11,15 @@ mod resources;
 mod rows;
 mod workloads;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::conformance::copy_folder;
 use crate::engine::{Engine, EngineKind, Launch, fresh_home};
 use crate::workspace;
 use report::Column;
-use rows::{ROWS, Row};
+use rows::{Measure, ROWS, Row};
 
 /// Rest before the idle measurements: caches are written, workers have gone to sleep.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -46,111 +45,119 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.repeat == 0 {
         bail!("`--repeat`: expected at least 1, found 0");
     }
+    let mut failures = 0;
     for kind in [EngineKind::Airflow, EngineKind::Updraft] {
         if arguments.only.is_none_or(|only| only == kind) {
-            let mut column = Column::read(kind)?;
-            column.merge(measure(kind, &rows, arguments.repeat)?);
-            column.write()?;
+            failures += measure(kind, &rows, arguments.repeat)?;
         }
     }
-    let (airflow, updraft) = (
-        Column::read(EngineKind::Airflow)?,
-        Column::read(EngineKind::Updraft)?,
-    );
+    let airflow = Column::read(EngineKind::Airflow)?;
+    let updraft = Column::read(EngineKind::Updraft)?;
     println!("\n{}", report::table(&airflow, &updraft));
     if !arguments.dry_run {
         report::write_page(&airflow, &updraft)?;
     }
+    if failures > 0 {
+        bail!("{failures} rows could not be measured");
+    }
     Ok(())
 }
 
+/// Returns the wanted rows in the order in which they are measured.
 fn selected_rows(names: &[String]) -> Result<Vec<&'static Row>> {
-    if names.is_empty() {
-        return Ok(ROWS.iter().collect());
-    }
-    let find = |name: &String| {
-        ROWS.iter().find(|row| row.name == name).with_context(|| {
+    for name in names {
+        if !ROWS.iter().any(|row| row.name == name) {
             let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
-            format!(
+            bail!(
                 "`--rows`: expected some of {}, found `{name}`",
                 known.join(", ")
-            )
-        })
-    };
-    names.iter().map(find).collect()
+            );
+        }
+    }
+    let is_wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.name);
+    let mut rows: Vec<&Row> = ROWS.iter().filter(is_wanted).collect();
+    rows.sort_by_key(|row| row.measure.order());
+    Ok(rows)
 }
 
-/// Measures `rows` on a freshly started engine.
-fn measure(
-    kind: EngineKind,
-    rows: &[&'static Row],
-    repeat: usize,
-) -> Result<BTreeMap<String, f64>> {
+/// Measures `rows` and stores each value as soon as it is known; returns how many failed.
+fn measure(kind: EngineKind, rows: &[&Row], repeat: usize) -> Result<usize> {
     kind.prepare()?;
     let launch = launch(kind)?;
-    let mut found = BTreeMap::new();
-    let mut note = |row: &Row, value: f64| {
-        println!("{:8} {:16} {}", kind.name(), row.name, row.unit.text(value));
-        found.insert(row.name.to_owned(), value);
-    };
-    let has = |name: &str| rows.iter().find(|row| row.name == name);
-    if let Some(row) = has("ready") {
-        // The first start in a new home finds its interpreter, makes its keys, migrates.
-        drop(kind.start(&launch)?);
-        let mut times = Vec::new();
-        for _ in 0..repeat {
-            times.push(kind.start(&launch)?.ready_after.as_secs_f64());
-        }
-        note(row, median(times));
-    }
-
-    let engine = kind.start(&launch)?;
-    workloads::wait_until_loaded(&engine)?;
-    if let Some(row) = has("memory-idle") {
-        workloads::list_all_dags(&engine)?;
-        std::thread::sleep(SETTLE);
-        note(row, resources::memory_mb(&engine)?);
-    }
-    if let Some(row) = has("cpu-idle") {
-        note(row, resources::cpu_percent(&engine));
-    }
-    workloads::run_once(&engine, "bench_warm_up")?;
-    for row in rows {
-        if let Some(workload) = &row.workload {
-            let mut times = Vec::new();
-            for _ in 0..repeat {
-                times.push(workloads::run_once(&engine, workload.dag_id)?.as_secs_f64());
+    let (restarts, others): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().partition(|row| row.measure == Measure::Restart);
+    let mut column = Column::read(kind)?;
+    let mut failures = 0;
+    let mut note = |row: &Row, value: Result<f64>| -> Result<()> {
+        match value {
+            Ok(value) => {
+                println!("{:8} {:14} {}", kind.name(), row.name, row.unit.text(value));
+                column.set(row.name, value);
+                column.write()
             }
-            note(row, row.value_of(median(times)));
+            Err(error) => {
+                println!("{:8} {:14} failed: {error:#}", kind.name(), row.name);
+                failures += 1;
+                Ok(())
+            }
+        }
+    };
+    for row in restarts {
+        note(row, restart(&launch, kind, repeat))?;
+    }
+    if !others.is_empty() {
+        let engine = kind.start(&launch)?;
+        workloads::wait_until_loaded(&engine)?;
+        for row in others {
+            note(row, measure_row(&engine, row, repeat))?;
         }
     }
-    if let Some(row) = has("list-dags") {
-        note(row, list_load::requests_per_second(&engine)?);
-    }
-    if let Some(row) = has("memory-loaded") {
-        note(row, resources::memory_mb(&engine)?);
-    }
-    for (name, visible) in [
-        (
-            "new-file",
-            workloads::new_file_visible as fn(&Engine, usize) -> Result<Duration>,
-        ),
-        ("changed-file", workloads::changed_file_visible),
-    ] {
-        if let Some(row) = has(name) {
-            // Airflow needs minutes for each: once must do.
-            let repeat = if kind == EngineKind::Airflow {
-                1
-            } else {
-                repeat
-            };
-            let times: Result<Vec<f64>> = (0..repeat)
-                .map(|i| Ok(visible(&engine, i)?.as_secs_f64()))
-                .collect();
-            note(row, median(times?));
+    Ok(failures)
+}
+
+/// Times starts in a home that has been used before: the first start finds its interpreter, makes
+/// its keys and migrates its database.
+fn restart(launch: &Launch, kind: EngineKind, repeat: usize) -> Result<f64> {
+    drop(kind.start(launch)?);
+    median_of(repeat, |_| Ok(kind.start(launch)?.ready_after))
+}
+
+fn measure_row(engine: &Engine, row: &Row, repeat: usize) -> Result<f64> {
+    // Airflow needs minutes to see a file: once must do.
+    let file_repeat = if engine.kind == EngineKind::Airflow {
+        1
+    } else {
+        repeat
+    };
+    match row.measure {
+        Measure::Restart => bail!("a restart is measured without a running engine"),
+        Measure::MemoryIdle => {
+            std::thread::sleep(SETTLE);
+            resources::memory_mb(engine)
+        }
+        Measure::CpuIdle => Ok(resources::cpu_percent(engine)),
+        Measure::Run { dag_id, .. } => {
+            workloads::run_once(engine, "bench_warm_up")?;
+            let seconds = median_of(repeat, |_| workloads::run_once(engine, dag_id))?;
+            Ok(row.value_of(seconds))
+        }
+        Measure::ListDags => list_load::requests_per_second(engine),
+        Measure::MemoryLoaded => resources::memory_mb(engine),
+        Measure::NewFile => median_of(file_repeat, |i| workloads::new_file_visible(engine, i)),
+        Measure::ChangedFile => {
+            median_of(file_repeat, |i| workloads::changed_file_visible(engine, i))
         }
     }
-    Ok(found)
+}
+
+/// Measures `repeat` times and returns the median in seconds.
+fn median_of(repeat: usize, measure: impl Fn(usize) -> Result<Duration>) -> Result<f64> {
+    let mut seconds = Vec::with_capacity(repeat);
+    for i in 0..repeat {
+        seconds.push(measure(i)?.as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[seconds.len() / 2])
 }
 
 fn launch(kind: EngineKind) -> Result<Launch> {
@@ -164,9 +171,4 @@ fn launch(kind: EngineKind) -> Result<Launch> {
         with_examples: false,
         settings: Vec::new(),
     })
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -43,13 +43,8 @@ impl Column {
             .with_context(named)
     }
 
-    pub(super) fn merge(&mut self, values: BTreeMap<String, f64>) {
-        let today = today();
-        self.values.extend(
-            values
-                .into_iter()
-                .map(|(name, value)| (name, (value, today.clone()))),
-        );
+    pub(super) fn set(&mut self, row: &str, value: f64) {
+        self.values.insert(row.to_owned(), (value, today()));
     }
 
     pub(super) fn write(&self) -> Result<()> {
