@@ -1,6 +1,7 @@
 //! Rows of `log`, written; reading them is a matter of [`crate::listing`].
 
 use jiff::Timestamp;
+use updraft_model::task_instance::TaskInstance;
 use updraft_model::{DagId, RunId, TaskId};
 
 use crate::row::{micros, micros_or_null};
@@ -22,6 +23,23 @@ pub struct NewEventLog {
     pub logical_date: Option<Timestamp>,
     /// JSON text; secrets are masked by whoever writes it.
     pub extra: Option<String>,
+}
+
+impl NewEventLog {
+    /// A row about a try.
+    #[must_use]
+    pub fn about(ti: &TaskInstance, event: &str, now: Timestamp) -> Self {
+        Self {
+            dttm: now,
+            event: event.to_owned(),
+            dag_id: Some(ti.dag_id.clone()),
+            run_id: Some(ti.run_id.clone()),
+            task_id: Some(ti.task_id.clone()),
+            map_index: Some(ti.map_index.0),
+            try_number: Some(ti.try_number),
+            ..Self::default()
+        }
+    }
 }
 
 impl Tx {

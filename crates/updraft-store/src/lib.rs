@@ -77,6 +77,7 @@ pub use parse::files::{Bundle, FileStats, ParseRequest};
 pub use parse::references::{AssetAliasDefinition, AssetDefinition, DagAssets};
 pub use parse::{FileError, NewDagWarning, ParseOutcome, ParsedDag, ParsedFile};
 pub use scheduling::apply::TaskInstanceUpdate;
+pub use scheduling::lost::BuriedTry;
 pub use scheduling::queueing::{ActiveCount, QueueCandidate, Workload};
 pub use scheduling::runs::StartCandidate;
 pub use scheduling::view::{LockedRun, SkipXCom, SlimTaskInstance, VersionStamp};

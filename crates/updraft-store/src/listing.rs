@@ -18,7 +18,7 @@ mod task_instance;
 mod version;
 mod xcom;
 
-pub use admin::{EventLogFilter, JobFilter, PoolFilter};
+pub use admin::{ConnectionFilter, EventLogFilter, JobFilter, PoolFilter, VariableFilter};
 pub use cursor::{Cursor, CursorValue};
 pub use dag::{DagFilter, DagRunCount, DagTagFilter, DagWarningFilter, ImportErrorFilter};
 pub use dag_run::DagRunFilter;

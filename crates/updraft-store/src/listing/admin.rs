@@ -1,18 +1,22 @@
-//! Lists of pools, of the audit log and of jobs.
+//! Lists of pools, variables, connections, jobs and of the audit log.
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
+use updraft_model::connection::Connection;
 use updraft_model::event_log::EventLog;
 use updraft_model::filter::{Page, Pattern, Range};
 use updraft_model::job::Job;
 use updraft_model::pool::Pool;
+use updraft_model::variable::Variable;
 
 use super::order::{Order, Orderable};
 use super::select::{List, Parameter, Select};
 use super::{ListError, Listed};
+use crate::connection::{CONNECTION_COLUMNS, connection_from};
 use crate::job::{JOB_COLUMNS, job_from};
 use crate::pool::{POOL_COLUMNS, pool_from};
 use crate::row::Columns;
+use crate::variable::{VARIABLE_COLUMNS, variable_from};
 use crate::{Error, Reader};
 
 /// The default pool before all others.
@@ -46,6 +50,18 @@ pub struct EventLogFilter {
 #[derive(Clone, Debug, Default)]
 pub struct PoolFilter {
     pub name: Pattern,
+}
+
+/// Which variables are listed.
+#[derive(Clone, Debug, Default)]
+pub struct VariableFilter {
+    pub key: Pattern,
+}
+
+/// Which connections are listed.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionFilter {
+    pub conn_id: Pattern,
 }
 
 /// Which jobs are listed.
@@ -112,11 +128,7 @@ impl Reader {
         page: &Page,
     ) -> Result<Listed<Pool>, ListError> {
         // Pools have no number; the default one comes first, as the oldest.
-        const ORDER: &[Orderable] = &[
-            ("id", CREATION_ORDER),
-            ("pool", "pool"),
-            ("name", "pool"),
-        ];
+        const ORDER: &[Orderable] = &[("id", CREATION_ORDER), ("pool", "pool"), ("name", "pool")];
         let mut select = Select::new(self.dialect());
         select.pattern("pool", &filter.name);
         let list = List {
@@ -128,6 +140,66 @@ impl Reader {
             offset: page.offset,
         };
         Ok(self.page(&list, &select, pool_from).await?)
+    }
+
+    /// A page of variables, in the clear.
+    pub async fn list_variables(
+        &mut self,
+        filter: &VariableFilter,
+        page: &Page,
+    ) -> Result<Listed<Variable>, ListError> {
+        const ORDER: &[Orderable] = &[
+            ("key", "key"),
+            ("id", "key"),
+            ("_val", "val"),
+            ("description", "description"),
+            ("is_encrypted", "is_encrypted"),
+            ("team_name", "team_name"),
+        ];
+        let mut select = Select::new(self.dialect());
+        select.pattern("key", &filter.key);
+        let list = List {
+            doing: "list variables",
+            columns: VARIABLE_COLUMNS,
+            from: "variable",
+            order: Order::parse(ORDER, "id", &["key"], &page.order_by)?,
+            limit: page.limit,
+            offset: page.offset,
+        };
+        let keyring = self.keyring();
+        let read = |row: &AnyRow| variable_from(row, &keyring);
+        Ok(self.page(&list, &select, read).await?)
+    }
+
+    /// A page of connections, in the clear.
+    pub async fn list_connections(
+        &mut self,
+        filter: &ConnectionFilter,
+        page: &Page,
+    ) -> Result<Listed<Connection>, ListError> {
+        const ORDER: &[Orderable] = &[
+            ("conn_id", "conn_id"),
+            ("connection_id", "conn_id"),
+            ("id", "conn_id"),
+            ("conn_type", "conn_type"),
+            ("description", "description"),
+            ("host", "host"),
+            ("port", "port"),
+            ("team_name", "team_name"),
+        ];
+        let mut select = Select::new(self.dialect());
+        select.pattern("conn_id", &filter.conn_id);
+        let list = List {
+            doing: "list connections",
+            columns: CONNECTION_COLUMNS,
+            from: "connection",
+            order: Order::parse(ORDER, "id", &["conn_id"], &page.order_by)?,
+            limit: page.limit,
+            offset: page.offset,
+        };
+        let keyring = self.keyring();
+        let read = |row: &AnyRow| connection_from(row, &keyring);
+        Ok(self.page(&list, &select, read).await?)
     }
 
     /// A page of jobs.

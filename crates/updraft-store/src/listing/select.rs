@@ -290,7 +290,7 @@ impl Reader {
         &mut self,
         list: &List<'_>,
         select: &Select,
-        read: fn(&sqlx::any::AnyRow) -> Result<T, Error>,
+        read: impl Fn(&sqlx::any::AnyRow) -> Result<T, Error>,
     ) -> Result<super::Listed<T>, Error> {
         let (columns, from, filter) = (list.columns, list.from, select.filter());
         let (order, limit, offset) = (list.order.sql(), list.limit, list.offset);
@@ -298,7 +298,7 @@ impl Reader {
             "SELECT {columns} FROM {from} {filter} ORDER BY {order} LIMIT {limit} OFFSET {offset}"
         );
         let found = self.fetch_all(list.doing, select.statement(sql)).await?;
-        let rows = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let rows = found.iter().map(&read).collect::<Result<Vec<_>, _>>()?;
         let seen = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         // A first page that is not full needs no count.
         let total = if offset == 0 && seen < limit {

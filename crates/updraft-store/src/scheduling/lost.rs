@@ -2,16 +2,103 @@
 
 use jiff::Timestamp;
 use updraft_model::task_instance::TaskInstance;
-use updraft_model::{JobId, TaskInstanceId};
+use updraft_model::{JobId, TaskInstanceId, TaskInstanceState};
 
 use crate::history::Succession;
 use crate::pool::BUSY;
-use crate::row::{Columns, aliased, assembled, micros, text_array};
+use crate::row::{Columns, aliased, assembled, bind_real, micros, text_array};
 use crate::session::Statement;
 use crate::task_instance::{TASK_INSTANCE_COLUMNS, task_instance_from};
 use crate::{Error, Reader, Tx};
 
+/// A try that ended without a word of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BuriedTry {
+    pub id: TaskInstanceId,
+    /// Written only while the row is in this state.
+    pub from: TaskInstanceState,
+    /// `failed` or `up_for_retry`.
+    pub state: TaskInstanceState,
+    pub end_date: Timestamp,
+    pub duration_secs: Option<f64>,
+    /// The id of the next try, if this one goes into the history.
+    pub successor: Option<TaskInstanceId>,
+}
+
 impl Tx {
+    /// Writes down the end of a try in its place. `false`: the row has moved on.
+    pub async fn bury_try(&mut self, buried: &BuriedTry, now: Timestamp) -> Result<bool, Error> {
+        let statement = sqlx::query(
+            "UPDATE task_instance
+                SET state = $3, end_date = $4, next_method = NULL, next_kwargs = NULL,
+                    updated_at = $5, duration = COALESCE($6, duration)
+              WHERE id = $1 AND state IS NOT DISTINCT FROM $2",
+        )
+        .bind(buried.id.to_string())
+        .bind(buried.from.to_nullable())
+        .bind(buried.state.to_nullable())
+        .bind(micros(buried.end_date))
+        .bind(micros(now));
+        let statement = bind_real(statement, buried.duration_secs);
+        if self.execute("bury a try", statement).await? == 0 {
+            return Ok(false);
+        }
+        if let Some(new) = buried.successor {
+            let old = buried.id;
+            self.archive_tries(&[Succession { old, new }], now).await?;
+        }
+        if let Some(ti) = self
+            .find_task_instance(buried.successor.unwrap_or(buried.id))
+            .await?
+        {
+            self.run_changed(&ti.dag_id, &ti.run_id);
+        }
+        Ok(true)
+    }
+
+    /// Lets a cleared try start again, now that its process has stopped. `false`: the row is not
+    /// restarting.
+    pub async fn restart_cleared(
+        &mut self,
+        id: TaskInstanceId,
+        max_tries: i32,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let statement = sqlx::query(
+            "UPDATE task_instance
+                SET state = NULL, max_tries = $2, updated_at = $3
+              WHERE id = $1 AND state = 'restarting'
+              RETURNING dag_id, run_id",
+        )
+        .bind(id.to_string())
+        .bind(max_tries)
+        .bind(micros(now));
+        let Some(row) = self
+            .fetch_optional("restart a cleared try", statement)
+            .await?
+        else {
+            return Ok(false);
+        };
+        let mut columns = Columns::of("task_instance", &row);
+        let (dag_id, run_id) = (columns.id()?, columns.id()?);
+        self.run_changed(&dag_id, &run_id);
+        Ok(true)
+    }
+
+    /// Stores the name under which an executor knows a try.
+    pub async fn set_external_executor_id(
+        &mut self,
+        id: TaskInstanceId,
+        name: Option<&str>,
+    ) -> Result<(), Error> {
+        let statement =
+            sqlx::query("UPDATE task_instance SET external_executor_id = $2 WHERE id = $1")
+                .bind(id.to_string())
+                .bind(name);
+        self.execute("name a workload", statement).await?;
+        Ok(())
+    }
+
     /// Takes the queued, running and restarting task instances of running runs whose scheduler job
     /// is not running any more.
     pub async fn lock_orphans(&mut self, limit: i64) -> Result<Vec<TaskInstance>, Error> {

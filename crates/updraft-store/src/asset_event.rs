@@ -1,0 +1,276 @@
+//! Registers asset events: who updated what, and which Dags wait for it.
+//!
+//! Source: fact sheet "scheduling semantics" §2.5.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracing::warn;
+use updraft_model::MapIndex;
+use updraft_model::asset::Asset;
+use updraft_model::task_instance::TaskInstance;
+
+use crate::parse::references::{AssetAliasDefinition, AssetDefinition};
+use crate::row::{Columns, micros};
+use crate::{Error, Tx};
+
+/// Something a task declares to update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskOutlet {
+    Asset { name: String, uri: String },
+    NameRef { name: String },
+    UriRef { uri: String },
+    Alias { name: String },
+}
+
+/// What a task said about one update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutletEvent {
+    pub asset_name: String,
+    pub asset_uri: String,
+    /// Of an update through an alias.
+    pub source_alias: Option<String>,
+    /// Of an update through an alias: the extra of the asset, should it be new.
+    pub asset_extra: Value,
+    pub extra: Value,
+    pub partition_key: Option<String>,
+}
+
+/// An event to register, its asset found.
+#[derive(Clone, Debug)]
+pub struct NewAssetEvent<'a> {
+    pub asset_id: i64,
+    pub extra: &'a Value,
+    /// The try that caused it; `None` for an event from outside.
+    pub source: Option<&'a TaskInstance>,
+    /// The aliases that carry the event, by row number.
+    pub alias_ids: &'a [i64],
+    pub partition_key: Option<&'a str>,
+}
+
+impl Tx {
+    /// Registers what a successful try updated. Outlets that are not active are left out with a
+    /// warning: the try itself was told so at its start.
+    pub(crate) async fn register_asset_changes(
+        &mut self,
+        ti: &TaskInstance,
+        outlets: &[TaskOutlet],
+        events: &[OutletEvent],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        for outlet in outlets {
+            let asset = match outlet {
+                TaskOutlet::Asset { name, uri } => self
+                    .find_asset_by_name(name)
+                    .await?
+                    .filter(|asset| asset.uri == *uri),
+                TaskOutlet::NameRef { name } => self.find_asset_by_name(name).await?,
+                TaskOutlet::UriRef { uri } => self.find_asset_by_uri(uri).await?,
+                TaskOutlet::Alias { name } => {
+                    self.register_alias_changes(ti, name, events, now).await?;
+                    continue;
+                }
+            };
+            match asset {
+                Some(asset) => self.register_outlet(ti, &asset, events, now).await?,
+                None => warn!(?outlet, ti_id = %ti.id, "left out an outlet that is not active"),
+            }
+        }
+        Ok(())
+    }
+
+    /// One event for each thing the task said about the asset, or one without words.
+    async fn register_outlet(
+        &mut self,
+        ti: &TaskInstance,
+        asset: &Asset,
+        events: &[OutletEvent],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let about_it: Vec<&OutletEvent> = events
+            .iter()
+            .filter(|event| {
+                event.source_alias.is_none()
+                    && event.asset_name == asset.name
+                    && event.asset_uri == asset.uri
+            })
+            .collect();
+        let nothing_said = json!({});
+        let run_partition = self.partition_key_of_run(ti).await?;
+        let mut said: Vec<(&Value, Option<&str>)> = about_it
+            .iter()
+            .map(|event| (&event.extra, event.partition_key.as_deref()))
+            .collect();
+        if said.is_empty() {
+            said.push((&nothing_said, None));
+        }
+        for (extra, partition_key) in said {
+            let event = NewAssetEvent {
+                asset_id: asset.id,
+                extra,
+                source: Some(ti),
+                alias_ids: &[],
+                partition_key: partition_key.or(run_partition.as_deref()),
+            };
+            self.register_asset_event(&event, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Events through an alias may make their asset exist, and attach it to the alias.
+    async fn register_alias_changes(
+        &mut self,
+        ti: &TaskInstance,
+        alias: &str,
+        events: &[OutletEvent],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let through_it = |event: &&OutletEvent| event.source_alias.as_deref() == Some(alias);
+        for event in events.iter().filter(through_it) {
+            let alias_id = self
+                .upsert_asset_alias(&AssetAliasDefinition {
+                    name: alias.to_owned(),
+                    group: String::new(),
+                })
+                .await?;
+            let asset_id = self.require_asset(event, now).await?;
+            let statement = sqlx::query(
+                "INSERT INTO asset_alias_asset (alias_id, asset_id)
+                 VALUES ($1, $2)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(alias_id)
+            .bind(asset_id);
+            if self
+                .execute("attach an asset to an alias", statement)
+                .await?
+                == 1
+            {
+                self.refresh_active_assets(now).await?;
+            }
+            let event = NewAssetEvent {
+                asset_id,
+                extra: &event.extra,
+                source: Some(ti),
+                alias_ids: &[alias_id],
+                partition_key: event.partition_key.as_deref(),
+            };
+            self.register_asset_event(&event, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn require_asset(&mut self, event: &OutletEvent, now: Timestamp) -> Result<i64, Error> {
+        let statement = sqlx::query("SELECT id FROM asset WHERE name = $1 AND uri = $2")
+            .bind(event.asset_name.as_str())
+            .bind(event.asset_uri.as_str());
+        if let Some(row) = self.fetch_optional("find an asset", statement).await? {
+            return Columns::of("asset", &row).big();
+        }
+        let new = AssetDefinition {
+            name: event.asset_name.clone(),
+            uri: event.asset_uri.clone(),
+            group: "asset".to_owned(),
+            extra: event.asset_extra.clone(),
+        };
+        self.upsert_asset(&new, now).await
+    }
+
+    async fn partition_key_of_run(&mut self, ti: &TaskInstance) -> Result<Option<String>, Error> {
+        let statement =
+            sqlx::query("SELECT partition_key FROM dag_run WHERE dag_id = $1 AND run_id = $2")
+                .bind(ti.dag_id.as_str())
+                .bind(ti.run_id.as_str());
+        match self
+            .fetch_optional("load a partition key", statement)
+            .await?
+        {
+            Some(row) => Columns::of("dag_run", &row).owned_or_null(),
+            None => Ok(None),
+        }
+    }
+
+    /// Stores an event and queues the Dags that wait for it; gives the event's row number.
+    pub async fn register_asset_event(
+        &mut self,
+        event: &NewAssetEvent<'_>,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        let source = event.source;
+        let statement = sqlx::query(
+            "INSERT INTO asset_event (asset_id, extra, source_dag_id, source_run_id,
+                 source_task_id, source_map_index, partition_key, timestamp)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             RETURNING id",
+        )
+        .bind(event.asset_id)
+        .bind(event.extra.to_string())
+        .bind(source.map(|ti| ti.dag_id.to_string()))
+        .bind(source.map(|ti| ti.run_id.to_string()))
+        .bind(source.map(|ti| ti.task_id.to_string()))
+        .bind(source.map_or(MapIndex::UNMAPPED.0, |ti| ti.map_index.0))
+        .bind(event.partition_key)
+        .bind(micros(now));
+        let row = self.fetch_one("register an asset event", statement).await?;
+        let event_id = Columns::of("asset_event", &row).big()?;
+        for alias_id in event.alias_ids {
+            let statement = sqlx::query(
+                "INSERT INTO asset_alias_asset_event (alias_id, event_id) VALUES ($1, $2)",
+            )
+            .bind(*alias_id)
+            .bind(event_id);
+            self.execute("register an asset event", statement).await?;
+        }
+        self.queue_consumers(event.asset_id, event_id, event.partition_key, now)
+            .await?;
+        Ok(event_id)
+    }
+
+    /// Queues the unpaused Dags that are scheduled on the asset. A row that is there already keeps
+    /// its time (quirk 1), and an event of a partition queues no ordinary Dag.
+    async fn queue_consumers(
+        &mut self,
+        asset_id: i64,
+        event_id: i64,
+        partition_key: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if partition_key.is_some() {
+            return Ok(());
+        }
+        let statement = sqlx::query(
+            "INSERT INTO asset_dag_run_queue (asset_id, target_dag_id, created_at)
+             SELECT $1, d.dag_id, $3
+               FROM dag AS d
+              WHERE NOT d.is_paused AND NOT d.timetable_partitioned
+                AND (d.dag_id IN (SELECT dag_id
+                                    FROM dag_schedule_asset_reference
+                                   WHERE asset_id = $1)
+                     OR d.dag_id IN (SELECT reference.dag_id
+                                       FROM dag_schedule_asset_alias_reference AS reference
+                                       JOIN asset_alias_asset_event AS carried
+                                         ON carried.alias_id = reference.alias_id
+                                      WHERE carried.event_id = $2)
+                     OR d.dag_id IN (SELECT reference.dag_id
+                                       FROM dag_schedule_asset_name_reference AS reference
+                                       JOIN asset AS a ON a.name = reference.name
+                                      WHERE a.id = $1 AND a.is_active)
+                     OR d.dag_id IN (SELECT reference.dag_id
+                                       FROM dag_schedule_asset_uri_reference AS reference
+                                       JOIN asset AS a ON a.uri = reference.uri
+                                      WHERE a.id = $1 AND a.is_active))
+             ON CONFLICT DO NOTHING
+             RETURNING target_dag_id",
+        )
+        .bind(asset_id)
+        .bind(event_id)
+        .bind(micros(now));
+        for row in self
+            .fetch_all("queue consumers of an asset", statement)
+            .await?
+        {
+            let dag_id = Columns::of("asset_dag_run_queue", &row).id()?;
+            self.dag_changed(&dag_id);
+        }
+        Ok(())
+    }
+}
