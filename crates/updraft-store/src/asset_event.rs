@@ -5,13 +5,13 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tracing::warn;
-use updraft_model::MapIndex;
 use updraft_model::asset::Asset;
 use updraft_model::task_instance::TaskInstance;
+use updraft_model::{DagId, MapIndex};
 
 use crate::parse::references::{AssetAliasDefinition, AssetDefinition};
 use crate::row::{Columns, micros};
-use crate::{Error, Tx};
+use crate::{Error, Reader, Tx};
 
 /// Something a task declares to update.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,38 @@ pub struct NewAssetEvent<'a> {
     /// The aliases that carry the event, by row number.
     pub alias_ids: &'a [i64],
     pub partition_key: Option<&'a str>,
+}
+
+/// A Dag for which an event of one of its assets waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedConsumer {
+    pub dag_id: DagId,
+    pub asset_id: i64,
+    /// When the first of the waiting events came.
+    pub created_at: Timestamp,
+}
+
+impl Reader {
+    /// What waits to become asset-triggered runs, by Dag, newest first.
+    pub async fn load_queued_consumers(&mut self) -> Result<Vec<QueuedConsumer>, Error> {
+        let statement = sqlx::query(
+            "SELECT target_dag_id, asset_id, created_at
+               FROM asset_dag_run_queue
+              ORDER BY target_dag_id, created_at DESC, asset_id",
+        );
+        self.fetch_all("load queued consumers of assets", statement)
+            .await?
+            .iter()
+            .map(|row| {
+                let mut columns = Columns::of("asset_dag_run_queue", row);
+                Ok(QueuedConsumer {
+                    dag_id: columns.id()?,
+                    asset_id: columns.big()?,
+                    created_at: columns.instant()?,
+                })
+            })
+            .collect()
+    }
 }
 
 impl Tx {

@@ -55,7 +55,7 @@ mod variable;
 mod xcom;
 
 pub use asset::{AssetEventQuery, EventsOf};
-pub use asset_event::{NewAssetEvent, OutletEvent, TaskOutlet};
+pub use asset_event::{NewAssetEvent, OutletEvent, QueuedConsumer, TaskOutlet};
 pub use callback::NewCallbackRequest;
 pub use change::{Change, Changes};
 pub use dag::SerializedText;
