@@ -1,1 +1,31 @@
-//! `updraft-scheduler`.
+//! The scheduler: creates runs that are due, plans what runs need, queues what fits, repairs what
+//! died.
+//!
+//! The shell around `updraft-planning`. It is woken by hints (a commit, a finished workload, a
+//! timer), looks at the rows the hint points to, lets the planner decide, and applies the plan in
+//! the same transaction. A slow scan marks every running run, so that a lost hint costs latency
+//! and nothing else. Any number of schedulers may share one PostgreSQL.
+//!
+//! It does not run tasks (the executor does), parse files (the Dag processor does) or know SQL.
+//!
+//! Start with [`Scheduler`] in `scheduler.rs`, which is the loop; [`examine`] is one look at one
+//! run, [`queueing`] the critical section, [`upkeep`] the timers.
+
+mod agenda;
+mod apply;
+mod callbacks;
+mod create;
+mod dags;
+mod error;
+mod examine;
+mod follow;
+mod queueing;
+mod scheduler;
+mod start;
+mod upkeep;
+mod view;
+mod workload;
+
+pub use dags::DagCache;
+pub use error::Error;
+pub use scheduler::{Scheduler, SchedulerOptions};

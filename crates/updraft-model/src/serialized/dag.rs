@@ -146,6 +146,25 @@ impl SerializedDag {
         &self.groups[index.place()]
     }
 
+    /// The place of the group of this id.
+    #[must_use]
+    pub fn find_group(&self, group_id: &str) -> Option<GroupIndex> {
+        let is_it = |group: &TaskGroup| group.group_id.as_deref() == Some(group_id);
+        let place = self.groups.iter().position(is_it)?;
+        u32::try_from(place).ok().map(GroupIndex)
+    }
+
+    /// The tasks in a group and in the groups within it.
+    pub fn tasks_in_group(&self, group: GroupIndex) -> impl Iterator<Item = &Task> {
+        self.tasks.iter().filter(move |task| {
+            let mut around = Some(task.group);
+            while let Some(index) = around.filter(|index| *index != group) {
+                around = self.group(index).parent;
+            }
+            around.is_some()
+        })
+    }
+
     /// The mapped groups around a task, from the innermost to the outermost.
     pub fn mapped_groups_of(&self, task: &Task) -> impl Iterator<Item = GroupIndex> {
         graph::mapped_groups(&self.groups, task.group)

@@ -1,11 +1,14 @@
 //! What a try does between its start and its end.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use updraft_model::{MapIndex, TaskId, TaskInstanceId, TaskInstanceState};
 
 use crate::dialect::Kind;
-use crate::row::{Columns, assembled, micros};
+use crate::row::{Columns, assembled, micros, text_array};
+use crate::task_instance::take_state;
 use crate::{Error, Reader, Tx};
 
 /// What a heartbeat is told.
@@ -157,6 +160,26 @@ impl Reader {
             "past" => Liveness::Superseded,
             _ => Liveness::NotFound,
         })
+    }
+
+    /// The states of live rows; an id that is not in the answer is no live row's.
+    pub async fn load_states(
+        &mut self,
+        ids: &[TaskInstanceId],
+    ) -> Result<BTreeMap<TaskInstanceId, TaskInstanceState>, Error> {
+        let theirs = self.dialect().one_of_texts("id", "$1");
+        let statement = sqlx::query(assembled(format!(
+            "SELECT id, state FROM task_instance WHERE {theirs}"
+        )))
+        .bind(text_array(ids));
+        self.fetch_all("load the states of tries", statement)
+            .await?
+            .iter()
+            .map(|row| {
+                let mut columns = Columns::of("task_instance", row);
+                Ok((TaskInstanceId(columns.uuid()?), take_state(&mut columns)?))
+            })
+            .collect()
     }
 
     /// The rendered templates of a task instance, JSON text.

@@ -3,7 +3,12 @@
 use updraft_model::dag_run as row;
 use updraft_model::task_instance as ti_row;
 
-use super::{DagRun, TaskInstance};
+use updraft_model::asset as asset_row;
+
+use super::{
+    AssetAliasReferenceAssetEventDagRun, AssetEventDagRunReference,
+    AssetReferenceAssetEventDagRun, DagRun, TaskInstance,
+};
 use crate::json::JsonText;
 
 impl From<&row::DagRun> for DagRun {
@@ -48,5 +53,26 @@ impl TaskInstance {
             context_carrier: None,
             queue: ti.queue.clone(),
         })
+    }
+}
+
+impl From<&asset_row::AssetEvent> for AssetEventDagRunReference {
+    fn from(event: &asset_row::AssetEvent) -> Self {
+        let alias = |name: &String| AssetAliasReferenceAssetEventDagRun { name: name.clone() };
+        Self {
+            asset: AssetReferenceAssetEventDagRun {
+                name: event.name.clone(),
+                uri: event.uri.clone(),
+                extra: JsonText::from(&event.asset_extra),
+            },
+            extra: JsonText::from(&event.extra),
+            source_task_id: event.source_task_id.as_ref().map(ToString::to_string),
+            source_dag_id: event.source_dag_id.as_ref().map(ToString::to_string),
+            source_run_id: event.source_run_id.as_ref().map(ToString::to_string),
+            source_map_index: Some(i64::from(event.source_map_index.0)),
+            source_aliases: event.source_aliases.iter().map(alias).collect(),
+            timestamp: event.timestamp.into(),
+            partition_key: event.partition_key.clone(),
+        }
     }
 }

@@ -1,0 +1,229 @@
+//! Dags and Dag runs: questions, and the `TriggerDagRun` operator.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tracing::info;
+use updraft_dag_run::{Context, InferFrom, Refusal, RunRequest, RunRules, plan_dag_run};
+use updraft_model::serialized::SerializedDag;
+use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType, RunId, TaskInstanceId};
+use updraft_runtime::{Clock, Ids};
+use updraft_store::{DagRunQuery, RunCreation, StartedTaskInstance, Store, Tx};
+use updraft_task_comms::message::{
+    DRCount, DagResult, DagRun, DagRunStateResult, ErrorType, GetDRCount, GetDag, GetDagRun,
+    GetDagRunState, GetPrevSuccessfulDagRun, GetPreviousDagRun, PrevSuccessfulDagRunResult,
+    PreviousDagRunResult, Response, TriggerDagRun,
+};
+use updraft_task_comms::session::Failure;
+
+use super::task_instance::{dates, run_ids};
+use super::{Outcome, TaskAsker, stored};
+use crate::failure::rejected;
+
+/// Random characters in the ids of runs that may share an instant.
+const RANDOM_CHARS: usize = 8;
+
+pub(super) async fn dag(store: &Store, request: GetDag) -> Outcome {
+    let dag_id = DagId::from(request.dag_id);
+    let found = stored(store.read().await)?.find_dag(&dag_id).await;
+    let dag = stored(found)?.ok_or_else(|| no_dag(&dag_id))?;
+    Ok(Some(Response::DagResult(DagResult {
+        dag_id: dag.dag_id.to_string(),
+        is_paused: dag.is_paused,
+        bundle_name: Some(dag.bundle_name.to_string()),
+        bundle_version: dag.bundle_version,
+        relative_fileloc: Some(dag.relative_fileloc),
+        owners: Some(dag.owners),
+        tags: dag.tags,
+        next_dagrun: dag.next_dagrun.logical_date.map(Into::into),
+    })))
+}
+
+pub(super) async fn get(store: &Store, request: GetDagRun) -> Outcome {
+    let run = require_run(store, request.dag_id, request.run_id).await?;
+    Ok(Some(Response::DagRunResult(Box::new(run))))
+}
+
+pub(super) async fn state(store: &Store, request: GetDagRunState) -> Outcome {
+    let run = require_run(store, request.dag_id, request.run_id).await?;
+    Ok(Some(Response::DagRunStateResult(DagRunStateResult {
+        state: run.state,
+    })))
+}
+
+async fn require_run(store: &Store, dag_id: String, run_id: String) -> Result<DagRun, Failure> {
+    let (dag_id, run_id) = (DagId::from(dag_id), RunId::from(run_id));
+    let found = stored(store.read().await)?
+        .find_dag_run(&dag_id, &run_id)
+        .await;
+    stored(found)?.as_ref().map(DagRun::from).ok_or_else(|| {
+        rejected(
+            404,
+            &format!("Dag run `{run_id}` of `{dag_id}` does not exist"),
+        )
+    })
+}
+
+pub(super) async fn previous(store: &Store, request: GetPreviousDagRun) -> Outcome {
+    let state = request.state.as_deref().map(parse_state).transpose()?;
+    let before = Timestamp::from(request.logical_date);
+    let mut reader = stored(store.read().await)?;
+    let dag_id = DagId::from(request.dag_id);
+    let found = stored(
+        reader
+            .find_previous_run_in_state(&dag_id, before, state)
+            .await,
+    )?;
+    let dag_run = found.as_ref().map(|run| Box::new(DagRun::from(run)));
+    Ok(Some(Response::PreviousDagRunResult(PreviousDagRunResult {
+        dag_run,
+    })))
+}
+
+pub(super) async fn previous_successful(
+    store: &Store,
+    request: GetPrevSuccessfulDagRun,
+) -> Outcome {
+    let id = TaskInstanceId(request.ti_id);
+    let found = stored(store.read().await)?
+        .find_previous_successful_run(id)
+        .await;
+    let answer = stored(found)?.map_or_else(PrevSuccessfulDagRunResult::default, |run| {
+        PrevSuccessfulDagRunResult {
+            data_interval_start: run.data_interval_start.map(Into::into),
+            data_interval_end: run.data_interval_end.map(Into::into),
+            start_date: run.start_date.map(Into::into),
+            end_date: run.end_date.map(Into::into),
+        }
+    });
+    Ok(Some(Response::PrevSuccessfulDagRunResult(answer)))
+}
+
+pub(super) async fn count(store: &Store, request: GetDRCount) -> Outcome {
+    let names = request.states.unwrap_or_default();
+    let query = DagRunQuery {
+        logical_dates: dates(request.logical_dates),
+        run_ids: run_ids(request.run_ids),
+        states: names
+            .iter()
+            .map(|name| parse_state(name))
+            .collect::<Result<_, _>>()?,
+    };
+    let dag_id = DagId::from(request.dag_id);
+    let found = stored(store.read().await)?
+        .count_dag_runs(&dag_id, &query)
+        .await;
+    Ok(Some(Response::DRCount(DRCount {
+        count: stored(found)?,
+    })))
+}
+
+/// Starts a run for a `TriggerDagRun` task.
+///
+/// Source: scheduling semantics §2.6, runtime protocols §7.3.
+pub(super) async fn trigger(store: &Store, asker: &TaskAsker, request: TriggerDagRun) -> Outcome {
+    let mut tx = stored(store.write().await)?;
+    let dag_id = DagId::from(request.dag_id.as_str());
+    let user = stored(tx.find_dag_run(&asker.dag_id, &asker.run_id).await)?
+        .and_then(|run| run.triggering_user_name);
+    let wants_reset = request.reset_dag_run.unwrap_or_default();
+    let run_id = RunId::from(request.run_id.as_str());
+    let wanted = RunRequest {
+        triggering_user_name: user,
+        run_id: Some(request.run_id),
+        logical_date: request.logical_date.map(Timestamp::from),
+        infer_from: InferFrom::RunAfter,
+        run_after: request.run_after.map(Timestamp::from),
+        conf: conf(request.conf.as_ref())?,
+        note: request.note,
+        partition_key: request.partition_key,
+        ..RunRequest::new(DagRunType::OperatorTriggered, DagRunTriggeredBy::Operator)
+    };
+    let exists = stored(tx.find_dag_run(&dag_id, &run_id).await)?.is_some();
+    if exists && wants_reset {
+        return Err(rejected(
+            501,
+            "reset_dag_run of an existing run is not available yet",
+        ));
+    }
+    match create(&mut tx, &dag_id, &wanted, &asker.options.run_rules).await? {
+        RunCreation::Created(run) => {
+            stored(tx.commit().await)?;
+            info!(dag_id = %run.dag_id, run_id = %run.run_id, "a task triggered a Dag run");
+            Ok(Some(Response::ok()))
+        }
+        RunCreation::RunIdTaken | RunCreation::LogicalDateTaken => Ok(Some(Response::error(
+            ErrorType::DagRunAlreadyExists,
+            &serde_json::json!({ "dag_id": dag_id, "run_id": run_id }),
+        ))),
+    }
+}
+
+async fn create(
+    tx: &mut Tx,
+    dag_id: &DagId,
+    wanted: &RunRequest,
+    rules: &RunRules,
+) -> Result<RunCreation, Failure> {
+    let dag = stored(tx.find_dag(dag_id).await)?.ok_or_else(|| no_dag(dag_id))?;
+    let version = stored(tx.find_latest_version(dag_id).await)?.ok_or_else(|| no_dag(dag_id))?;
+    let text = stored(tx.find_serialized_dag(version.id).await)?.ok_or_else(|| no_dag(dag_id))?;
+    let serialized = serde_json::from_str(&text.data)
+        .map_err(|error| error.to_string())
+        .and_then(|raw| SerializedDag::parse(raw).map_err(|error| error.to_string()))
+        .map_err(|error| rejected(500, &error))?;
+    let now = Clock.now();
+    let context = Context {
+        dag: &dag,
+        version: &version,
+        serialized: &serialized,
+        rules,
+    };
+    let random = Ids.alphanumeric(RANDOM_CHARS);
+    let planned = plan_dag_run(wanted, &context, now, &random, || Ids.uuid()).map_err(refused)?;
+    let created = stored(tx.create_dag_run(&planned.run, now).await)?;
+    if matches!(created, RunCreation::Created(_)) {
+        let rows: Vec<StartedTaskInstance> =
+            planned.task_instances.into_iter().map(Into::into).collect();
+        stored(tx.create_task_instances(&rows, now).await)?;
+    }
+    Ok(created)
+}
+
+fn conf(
+    text: Option<&updraft_task_comms::json::JsonText>,
+) -> Result<Option<serde_json::Map<String, Value>>, Failure> {
+    let Some(text) = text.filter(|text| !text.is_null()) else {
+        return Ok(None);
+    };
+    match serde_json::from_str(text.as_str()) {
+        Ok(Value::Object(conf)) => Ok(Some(conf)),
+        Ok(other) => Err(rejected(
+            422,
+            &format!("conf: expected an object, found `{other}`"),
+        )),
+        Err(error) => Err(rejected(422, &format!("conf: {error}"))),
+    }
+}
+
+fn no_dag(dag_id: &DagId) -> Failure {
+    rejected(404, &format!("Dag with dag_id: '{dag_id}' not found"))
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    let status = match refusal {
+        Refusal::Stale(_) => 404,
+        Refusal::ImportErrors(_)
+        | Refusal::RunType { .. }
+        | Refusal::RunId(_)
+        | Refusal::Params(_)
+        | Refusal::PartitionKey(_)
+        | Refusal::IntervalWithoutDate
+        | Refusal::Timetable(_) => 400,
+    };
+    rejected(status, &refusal.to_string())
+}
+
+fn parse_state(name: &str) -> Result<DagRunState, Failure> {
+    name.parse()
+        .map_err(|error| rejected(422, &format!("{error}")))
+}

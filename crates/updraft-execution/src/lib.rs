@@ -1,0 +1,19 @@
+//! What every role that talks to a Python child shares: the child's channels as events, its log
+//! file, and the answers to what it asks.
+//!
+//! The worker, the Dag processor and the triggerer each have their own loop around a child; this
+//! crate has no loop and no opinion about when a child must end.
+//!
+//! Start with [`Channels`]; [`answer`] is the table of what a child may ask.
+
+mod answer;
+mod burial;
+mod channels;
+mod failure;
+mod log_file;
+
+pub use answer::{AnswerOptions, Asker, TaskAsker, answer};
+pub use burial::{bury, fail_fast, release_restarting};
+pub use channels::Channels;
+pub use failure::failure_of;
+pub use log_file::LogFile;

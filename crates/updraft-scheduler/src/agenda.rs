@@ -1,0 +1,182 @@
+//! What the scheduler has to look at, and when. Pure bookkeeping, bounded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use updraft_store::{Change, RunKey};
+
+/// Runs that may be marked at once. Beyond it the next look goes at all running runs, which
+/// costs one query.
+const DIRTY_RUNS_MAX: usize = 10_000;
+
+/// Where to look next.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    dirty: BTreeSet<RunKey>,
+    /// Look at every running run.
+    pub(crate) everything: bool,
+    /// A Dag may be due.
+    pub(crate) creation: bool,
+    /// A queued run may start.
+    pub(crate) starting: bool,
+    /// Something scheduled may fit.
+    pub(crate) queueing: bool,
+    /// Runs that should be looked at although nothing happens to them.
+    timers: BTreeMap<RunKey, Timestamp>,
+    /// When a Dag is due next, or a run that waits for its date.
+    pub(crate) next_due: Option<Timestamp>,
+}
+
+impl Agenda {
+    /// What a scheduler that has just started looks at.
+    pub(crate) fn full() -> Self {
+        Self {
+            everything: true,
+            creation: true,
+            starting: true,
+            queueing: true,
+            ..Self::default()
+        }
+    }
+
+    /// Notes a hint of the store.
+    pub(crate) fn on_change(&mut self, change: Change) {
+        match change {
+            Change::DagRun { dag_id, run_id } => {
+                self.mark(RunKey { dag_id, run_id });
+                self.queueing = true;
+            }
+            // Its schedule, its runs and its limits may all be different now.
+            Change::Dag { .. } | Change::Everything => {
+                self.everything = true;
+                self.creation = true;
+                self.starting = true;
+                self.queueing = true;
+            }
+            Change::Capacity => self.queueing = true,
+            Change::CallbackRequested | Change::ParseRequested | Change::Trigger => {}
+        }
+    }
+
+    /// Marks a run as worth a look.
+    pub(crate) fn mark(&mut self, key: RunKey) {
+        if self.dirty.len() < DIRTY_RUNS_MAX {
+            self.dirty.insert(key);
+        } else {
+            self.everything = true;
+        }
+    }
+
+    /// Looks at a run again at `at`, unless something happens to it before. `None`: never.
+    pub(crate) fn wake(&mut self, key: &RunKey, at: Option<Timestamp>) {
+        match at {
+            Some(at) => self.timers.insert(key.clone(), at),
+            None => self.timers.remove(key),
+        };
+    }
+
+    /// Turns timers that have fired into marks.
+    pub(crate) fn fire_timers(&mut self, now: Timestamp) {
+        let fired: Vec<RunKey> = self
+            .timers
+            .iter()
+            // Retry and reschedule dates must be strictly past.
+            .filter(|(_, at)| **at < now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in fired {
+            self.timers.remove(&key);
+            self.mark(key);
+        }
+        if self.next_due.is_some_and(|due| due <= now) {
+            self.next_due = None;
+            self.creation = true;
+            self.starting = true;
+            self.everything = true;
+        }
+    }
+
+    /// Takes up to `count` marked runs, in the order of their names.
+    pub(crate) fn take_runs(&mut self, count: usize) -> Vec<RunKey> {
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            let Some(key) = self.dirty.pop_first() else {
+                break;
+            };
+            taken.push(key);
+        }
+        taken
+    }
+
+    /// Whether something is to be looked at now.
+    pub(crate) fn has_work(&self) -> bool {
+        self.everything || self.creation || self.starting || self.queueing || !self.dirty.is_empty()
+    }
+
+    /// When the next timer fires.
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        self.timers.values().copied().chain(self.next_due).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+    use updraft_store::{Change, RunKey};
+
+    use super::{Agenda, DIRTY_RUNS_MAX};
+
+    fn key(run: &str) -> RunKey {
+        RunKey {
+            dag_id: "d".into(),
+            run_id: run.into(),
+        }
+    }
+
+    #[test]
+    fn a_run_is_looked_at_once_however_often_it_changed() {
+        let mut agenda = Agenda::default();
+        for _ in 0..3 {
+            agenda.on_change(Change::DagRun {
+                dag_id: "d".into(),
+                run_id: "r".into(),
+            });
+        }
+        assert_eq!(agenda.take_runs(10), [key("r")]);
+        assert_eq!(agenda.take_runs(10), []);
+    }
+
+    #[test]
+    fn a_timer_fires_after_its_moment_and_only_once() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut agenda = Agenda::default();
+        agenda.wake(&key("r"), Some(now));
+        agenda.fire_timers(now);
+        assert!(!agenda.has_work(), "a retry date must be strictly past");
+        let later = now + SignedDuration::from_micros(1);
+        agenda.fire_timers(later);
+        assert_eq!(agenda.take_runs(10), [key("r")]);
+        agenda.fire_timers(later);
+        assert!(!agenda.has_work());
+        assert_eq!(agenda.next_wake(), None);
+    }
+
+    #[test]
+    fn a_newer_look_replaces_the_timer_of_a_run() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut agenda = Agenda::default();
+        agenda.wake(&key("r"), Some(now));
+        agenda.wake(&key("r"), None);
+        assert_eq!(agenda.next_wake(), None);
+    }
+
+    #[test]
+    fn too_many_marks_become_a_look_at_everything() {
+        let mut agenda = Agenda::default();
+        for number in 0..=DIRTY_RUNS_MAX {
+            agenda.mark(key(&number.to_string()));
+        }
+        assert!(agenda.everything);
+        assert_eq!(agenda.take_runs(usize::MAX).len(), DIRTY_RUNS_MAX);
+    }
+}

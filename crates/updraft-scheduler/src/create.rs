@@ -1,0 +1,185 @@
+//! Creates the scheduled runs that are due.
+//!
+//! Source: scheduling semantics §2.1, §2.2.
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+use updraft_model::dag::{Dag, NextDagRun};
+use updraft_model::dag_run::{DagRun, NewDagRun};
+use updraft_model::serialized::SerializedDag;
+use updraft_model::{DagId, DagRunTriggeredBy, DagRunType, DagVersionId, RunId, TaskInstanceId};
+use updraft_planning::integrity::{Identity, new_task_instance, plan_new_task_instances};
+use updraft_store::{RunCreation, StartedTaskInstance, Tx};
+use updraft_timetable::{Timetable, next_dagrun};
+
+use crate::Error;
+use crate::scheduler::Scheduler;
+
+/// Random characters in the ids of runs that may share an instant.
+const RANDOM_CHARS: usize = 8;
+
+impl Scheduler {
+    /// Creates at most one run for each Dag that is due, and notes when the next is.
+    ///
+    /// One Dag's trouble is its own: it is logged and the others go on.
+    pub(crate) async fn create_runs(&mut self, now: Timestamp) -> Result<(), Error> {
+        if self.options.use_job_schedule {
+            let mut tx = self.store.write().await?;
+            let due = tx
+                .lock_due_dags(now, self.options.max_dagruns_to_create)
+                .await?;
+            let is_full = i64::try_from(due.len())
+                .is_ok_and(|count| count == self.options.max_dagruns_to_create);
+            let mut made_one = false;
+            for dag in &due {
+                made_one |= self.create_run(&mut tx, dag, now).await?;
+            }
+            tx.commit().await?;
+            // A Dag that catches up is due again at once; so may be others beyond the page.
+            self.agenda.creation |= made_one || is_full && !due.is_empty();
+            self.agenda.starting |= made_one;
+        }
+        let mut reader = self.store.read().await?;
+        let next = [
+            reader.find_next_due().await?,
+            reader.find_next_run_after(now).await?,
+        ];
+        // A Dag whose run could not be created is not looked at again before something changes.
+        self.agenda.next_due = next.into_iter().flatten().filter(|due| *due > now).min();
+        Ok(())
+    }
+
+    /// Whether the Dag has moved on by one run.
+    async fn create_run(&mut self, tx: &mut Tx, dag: &Dag, now: Timestamp) -> Result<bool, Error> {
+        let dag_id = &dag.dag_id;
+        if !allows_scheduled_runs(dag) {
+            return Ok(false);
+        }
+        let Some(version) = tx.find_latest_version(dag_id).await? else {
+            warn!(%dag_id, "left a due Dag alone that was never serialized");
+            return Ok(false);
+        };
+        let Some(cached) = self.dags.load(tx, version.id, &version.dag_hash).await? else {
+            return Ok(false);
+        };
+        let Some(run) = self.new_run(dag, &cached.dag, version.id) else {
+            warn!(%dag_id, "left a due Dag alone whose next run has no date");
+            return Ok(false);
+        };
+        let existing = match run.logical_date {
+            Some(date) => tx.find_dag_run_of_date(dag_id, date).await?,
+            None => None,
+        };
+        let reference = match existing {
+            Some(existing) => existing,
+            None => match tx.create_dag_run(&run, now).await? {
+                RunCreation::Created(created) => {
+                    self.create_task_instances(tx, &created, &cached.dag, version.id, now)
+                        .await?;
+                    info!(%dag_id, run_id = %created.run_id, "created a scheduled Dag run");
+                    *created
+                }
+                RunCreation::RunIdTaken | RunCreation::LogicalDateTaken => {
+                    match tx.find_dag_run(dag_id, &run.run_id).await? {
+                        Some(existing) => existing,
+                        None => return Ok(false),
+                    }
+                }
+            },
+        };
+        let next = next_after(dag_id, &cached.dag, &reference, now);
+        // A timetable that gives the same date again would have us here for ever.
+        let has_moved = next.run_after != dag.next_dagrun.run_after
+            || next.logical_date != dag.next_dagrun.logical_date
+            || next.partition_key != dag.next_dagrun.partition_key;
+        tx.set_next_dagrun(dag_id, &next).await?;
+        tx.refresh_exceeds_max_non_backfill(dag_id).await?;
+        Ok(has_moved)
+    }
+
+    fn new_run(
+        &self,
+        dag: &Dag,
+        content: &SerializedDag,
+        version: DagVersionId,
+    ) -> Option<NewDagRun> {
+        let next = &dag.next_dagrun;
+        let run_after = next.run_after?;
+        if next.logical_date.is_none() && next.partition_key.is_none() {
+            return None;
+        }
+        let timetable = Timetable::from_serialized(&content.attributes().timetable).ok()?;
+        let run_id = timetable.generate_run_id(
+            DagRunType::Scheduled,
+            run_after,
+            next.partition_key.as_deref(),
+            &self.ids.alphanumeric(RANDOM_CHARS),
+        );
+        Some(NewDagRun {
+            dag_id: dag.dag_id.clone(),
+            run_id: RunId::from(run_id),
+            run_type: DagRunType::Scheduled,
+            triggered_by: DagRunTriggeredBy::Timetable,
+            triggering_user_name: None,
+            logical_date: next.logical_date,
+            data_interval: next.data_interval_start.zip(next.data_interval_end),
+            run_after,
+            conf: serde_json::json!({}),
+            note: None,
+            partition_key: next.partition_key.clone(),
+            partition_date: next.partition_date,
+            backfill_id: None,
+            creating_job_id: Some(self.job_id),
+            created_dag_version_id: version,
+            bundle_name: Some(dag.bundle_name.clone()),
+            bundle_version: dag
+                .bundle_version
+                .clone()
+                .filter(|_| !content.attributes().disable_bundle_versioning),
+        })
+    }
+
+    async fn create_task_instances(
+        &self,
+        tx: &mut Tx,
+        run: &DagRun,
+        dag: &SerializedDag,
+        version: DagVersionId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let rows: Vec<StartedTaskInstance> =
+            plan_new_task_instances(dag, run.run_type, run.logical_date)
+                .into_iter()
+                .map(|new| {
+                    let task = dag.task(new.task);
+                    let identity = Identity {
+                        id: TaskInstanceId(self.ids.uuid()),
+                        dag_id: run.dag_id.clone(),
+                        run_id: run.run_id.clone(),
+                        dag_version_id: version,
+                    };
+                    let state = updraft_model::TaskInstanceState::NoStatus;
+                    let weight = task.total_weight.unwrap_or(task.priority_weight);
+                    new_task_instance(identity, task, new.map_index, state, weight).into()
+                })
+                .collect();
+        tx.create_task_instances(&rows, now).await?;
+        Ok(())
+    }
+}
+
+fn allows_scheduled_runs(dag: &Dag) -> bool {
+    dag.allowed_run_types.as_ref().is_none_or(|types| {
+        types
+            .iter()
+            .any(|name| name == DagRunType::Scheduled.as_str())
+    })
+}
+
+/// A timetable that fails gives no next run, as in Airflow; the Dag file is where to mend it.
+fn next_after(dag_id: &DagId, dag: &SerializedDag, last: &DagRun, now: Timestamp) -> NextDagRun {
+    next_dagrun(dag, Some(last), now).unwrap_or_else(|error| {
+        warn!(%dag_id, %error, "failed to compute the next run of a Dag; it is not scheduled any more");
+        NextDagRun::default()
+    })
+}

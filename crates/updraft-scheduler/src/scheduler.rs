@@ -1,0 +1,320 @@
+//! The loop: wait for a reason to look, look, hand the result to the executor.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use smol_str::SmolStr;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+use tracing::{info, warn};
+use updraft_executor::{ExecutorEvent, LocalExecutor, Workload};
+use updraft_model::JobId;
+use updraft_model::job::{JobState, JobType};
+use updraft_runtime::{CancellationToken, Clock, Ids};
+use updraft_store::{Change, NewJob, RunKey, Store, Tx};
+
+use crate::Error;
+use crate::agenda::Agenda;
+use crate::dags::DagCache;
+use crate::follow::Followed;
+use crate::upkeep::Upkeep;
+
+/// Hints and events taken in before the next look. More wait in their channels.
+const BATCH_MAX: usize = 256;
+
+/// Pause after a failed step, so that a store that is gone is not asked in a tight loop.
+const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Settings of a scheduler.
+#[derive(Clone, Debug)]
+pub struct SchedulerOptions {
+    /// Where this process runs, for its row in `job`.
+    pub hostname: String,
+    pub unixname: String,
+    /// Names by which tasks may ask for the executor.
+    pub executor_names: Vec<SmolStr>,
+    /// `[core] max_task_retry_delay`.
+    pub max_task_retry_delay: SignedDuration,
+    /// `[scheduler] max_dagruns_to_create_per_loop`.
+    pub max_dagruns_to_create: i64,
+    /// `[scheduler] max_dagruns_per_loop_to_schedule`: also the runs that share a transaction.
+    pub max_dagruns_per_loop: i64,
+    /// `[scheduler] use_job_schedule`: whether scheduled runs are created.
+    pub use_job_schedule: bool,
+    /// `[scheduler] job_heartbeat_sec`.
+    pub job_heartbeat: Duration,
+    /// `[scheduler] scheduler_health_check_threshold`: a job silent for so long is dead.
+    pub health_check_threshold: Duration,
+    /// `[scheduler] orphaned_tasks_check_interval`.
+    pub orphaned_tasks_check_interval: Duration,
+    /// `[scheduler] task_instance_heartbeat_timeout`.
+    pub task_instance_heartbeat_timeout: Duration,
+    /// `[scheduler] task_instance_heartbeat_timeout_detection_interval`.
+    pub heartbeat_timeout_detection_interval: Duration,
+    /// `[updraft] full_scan_interval`.
+    pub full_scan_interval: Duration,
+    /// Nobody else uses the store: every other scheduler job in it is dead.
+    pub is_alone: bool,
+}
+
+/// One scheduler.
+pub struct Scheduler {
+    pub(crate) store: Store,
+    pub(crate) executor: LocalExecutor,
+    pub(crate) options: SchedulerOptions,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) job_id: JobId,
+    pub(crate) dags: DagCache,
+    pub(crate) followed: Followed,
+    pub(crate) agenda: Agenda,
+    changes: broadcast::Receiver<Change>,
+    events: mpsc::Receiver<ExecutorEvent>,
+    pub(crate) upkeep: Upkeep,
+}
+
+/// Why the scheduler woke up.
+enum Reason {
+    Shutdown,
+    Change(Result<Change, RecvError>),
+    Event(ExecutorEvent),
+    Timer,
+}
+
+impl Scheduler {
+    /// Registers a scheduler. `events` are those of `executor`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn start(
+        store: Store,
+        executor: LocalExecutor,
+        events: mpsc::Receiver<ExecutorEvent>,
+        options: SchedulerOptions,
+    ) -> Result<Self, Error> {
+        let clock = Clock;
+        // Listen before looking, so that nothing falls between.
+        let changes = store.changes().subscribe();
+        let mut tx = store.write().await?;
+        let job = NewJob {
+            job_type: JobType::Scheduler,
+            hostname: options.hostname.clone(),
+            unixname: options.unixname.clone(),
+            pid: std::process::id().cast_signed(),
+        };
+        let job = tx.start_job(&job, clock.now()).await?;
+        tx.commit().await?;
+        Ok(Self {
+            upkeep: Upkeep::starting(&options, clock.monotonic()),
+            store,
+            executor,
+            options,
+            clock,
+            ids: Ids,
+            job_id: job.id,
+            dags: DagCache::default(),
+            followed: Followed::default(),
+            agenda: Agenda::full(),
+            changes,
+            events,
+        })
+    }
+
+    /// Schedules until `shutdown`.
+    ///
+    /// # Errors
+    /// When another scheduler declared this one dead.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Error> {
+        loop {
+            let step = self.step().await;
+            match step {
+                Ok(()) => {}
+                Err(error @ Error::DeclaredDead { .. }) => return Err(error),
+                Err(error) => {
+                    warn!(
+                        error = format!("{:#}", Chain(&error)),
+                        "a scheduling step failed; it is repeated"
+                    );
+                    self.agenda.on_change(Change::Everything);
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        () = tokio::time::sleep(FAILURE_PAUSE) => {}
+                    }
+                }
+            }
+            if shutdown.is_cancelled() {
+                break;
+            }
+            if !self.agenda.has_work() {
+                match self.wait(&shutdown).await {
+                    Reason::Shutdown => break,
+                    reason => self.take_in(reason),
+                }
+            }
+            self.take_in_waiting();
+        }
+        self.stop().await
+    }
+
+    async fn wait(&mut self, shutdown: &CancellationToken) -> Reason {
+        let timer = sleep_until(self.clock, self.agenda.next_wake(), self.upkeep.next());
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Reason::Shutdown,
+            Some(event) = self.events.recv() => Reason::Event(event),
+            change = self.changes.recv() => Reason::Change(change),
+            () = timer => Reason::Timer,
+        }
+    }
+
+    fn take_in(&mut self, reason: Reason) {
+        match reason {
+            Reason::Change(Ok(change)) => self.agenda.on_change(change),
+            Reason::Change(Err(_)) => self.agenda.on_change(Change::Everything),
+            Reason::Event(event) => self.upkeep.on_executor_event(event),
+            Reason::Shutdown | Reason::Timer => {}
+        }
+        // Whatever it was, a slot may have come free.
+        self.agenda.queueing = true;
+    }
+
+    /// Takes in what else has happened, so that one transaction serves it all.
+    fn take_in_waiting(&mut self) {
+        for _ in 0..BATCH_MAX {
+            if let Ok(event) = self.events.try_recv() {
+                self.take_in(Reason::Event(event));
+                continue;
+            }
+            match self.changes.try_recv() {
+                Ok(change) => self.agenda.on_change(change),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {
+                    self.agenda.on_change(Change::Everything);
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// One round: timers, new runs, starts, looks, queueing.
+    async fn step(&mut self) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.agenda.fire_timers(now);
+        self.run_upkeep(now).await?;
+        if std::mem::take(&mut self.agenda.creation) {
+            self.create_runs(now).await?;
+        }
+        if std::mem::take(&mut self.agenda.everything) {
+            self.mark_all(now).await?;
+        }
+        self.look(now).await
+    }
+
+    async fn mark_all(&mut self, now: Timestamp) -> Result<(), Error> {
+        const RUNS_MAX: i64 = 10_000;
+        let mut reader = self.store.read().await?;
+        for key in reader.load_runs_to_examine(now, RUNS_MAX).await? {
+            self.agenda.mark(key);
+        }
+        for key in reader.load_runs_of_paused_dags(RUNS_MAX).await? {
+            self.agenda.mark(key);
+        }
+        Ok(())
+    }
+
+    /// Starts queued runs, looks at marked ones and queues what they scheduled, in one transaction.
+    async fn look(&mut self, now: Timestamp) -> Result<(), Error> {
+        let count = usize::try_from(self.options.max_dagruns_per_loop).unwrap_or(1);
+        let keys = self.agenda.take_runs(count);
+        let mut tx = self.store.write().await?;
+        match self.look_within(&mut tx, keys.clone(), now).await {
+            Ok(Some(workloads)) => {
+                tx.commit().await?;
+                if !workloads.is_empty() {
+                    info!(queued = workloads.len(), "queued task instances");
+                    self.executor.queue(workloads);
+                }
+                Ok(())
+            }
+            // A row moved while we looked, or the store failed: nothing was written, look again.
+            outcome => {
+                drop(tx);
+                for key in keys {
+                    self.agenda.mark(key);
+                }
+                self.agenda.starting = true;
+                self.agenda.queueing = true;
+                outcome.map(|_| ())
+            }
+        }
+    }
+
+    async fn look_within(
+        &mut self,
+        tx: &mut Tx,
+        mut keys: Vec<RunKey>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Workload>>, Error> {
+        if std::mem::take(&mut self.agenda.starting) {
+            keys.extend(self.start_runs(tx, now).await?);
+        }
+        let mut wakes = Vec::with_capacity(keys.len());
+        for key in keys {
+            let findings = self.examine(tx, &key, now).await?;
+            if findings.lost {
+                return Ok(None);
+            }
+            self.agenda.queueing |= findings.scheduled;
+            self.agenda.starting |= findings.may_start_runs;
+            self.agenda.creation |= findings.may_create_runs;
+            wakes.push((key, findings.wake_at));
+        }
+        let workloads = if std::mem::take(&mut self.agenda.queueing) {
+            self.queue(tx, now).await?
+        } else {
+            Vec::new()
+        };
+        for (key, at) in wakes {
+            self.agenda.wake(&key, at);
+        }
+        Ok(Some(workloads))
+    }
+
+    /// Says goodbye, so that the next scheduler need not wait for a missing heartbeat.
+    async fn stop(self) -> Result<(), Error> {
+        self.executor.stop();
+        let mut tx = self.store.write().await?;
+        tx.end_job(self.job_id, JobState::Success, self.clock.now())
+            .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Sleeps until the earlier of a time of day and a reading of the monotonic clock.
+fn sleep_until(
+    clock: Clock,
+    at: Option<Timestamp>,
+    timer: std::time::Instant,
+) -> tokio::time::Sleep {
+    // Strictly after: retry dates must be past.
+    const JUST_AFTER: Duration = Duration::from_millis(1);
+    let until = at.map(|at| {
+        let left = at.duration_since(clock.now());
+        clock.monotonic() + Duration::try_from(left).unwrap_or_default() + JUST_AFTER
+    });
+    tokio::time::sleep_until(until.map_or(timer, |until| until.min(timer)).into())
+}
+
+/// Prints an error with its causes.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

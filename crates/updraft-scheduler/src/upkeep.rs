@@ -1,0 +1,213 @@
+//! What is done by the clock: signs of life, the slow scan, and repair of what died without a word.
+//!
+//! Source: scheduling semantics §0.2, §7.8, §7.9. Timers are not made up for: the next firing is
+//! one period after the action returned.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{info, warn};
+use updraft_execution::bury;
+use updraft_executor::{ExecutorEvent, Outcome};
+use updraft_model::job::JobType;
+use updraft_model::task_instance::TaskInstance;
+use updraft_model::{TaskInstanceId, TaskInstanceState};
+use updraft_store::{Change, Succession, Tx};
+
+use crate::Error;
+use crate::scheduler::{Scheduler, SchedulerOptions};
+use crate::workload::workload_of;
+
+/// Orphans that one transaction takes over.
+const ORPHANS_PER_STEP: i64 = 1_000;
+
+/// When each timer fires next.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    heartbeat: Timer,
+    scan: Timer,
+    orphans: Timer,
+    silent: Timer,
+    /// Workloads that ended without their row saying how.
+    unfinished: Vec<(TaskInstanceId, String)>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    period: Duration,
+    next: Instant,
+}
+
+impl Timer {
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.next <= now;
+        if is_due {
+            self.next = now + self.period;
+        }
+        is_due
+    }
+}
+
+impl Upkeep {
+    pub(crate) fn starting(options: &SchedulerOptions, now: Instant) -> Self {
+        let at_once = |period| Timer { period, next: now };
+        let later = |period| Timer {
+            period,
+            next: now + period,
+        };
+        Self {
+            heartbeat: later(options.job_heartbeat),
+            scan: later(options.full_scan_interval),
+            orphans: at_once(options.orphaned_tasks_check_interval),
+            silent: later(options.heartbeat_timeout_detection_interval),
+            unfinished: Vec::new(),
+        }
+    }
+
+    /// When the next timer fires.
+    pub(crate) fn next(&self) -> Instant {
+        let timers = [&self.heartbeat, &self.scan, &self.orphans, &self.silent];
+        timers
+            .map(|timer| timer.next)
+            .into_iter()
+            .fold(self.heartbeat.next, Instant::min)
+    }
+
+    /// Notes what an executor said. Only a workload that could not be supervised needs us: all
+    /// others have written their row.
+    pub(crate) fn on_executor_event(&mut self, event: ExecutorEvent) {
+        match event.outcome {
+            Outcome::Supervised | Outcome::Refused => {}
+            Outcome::Failed(why) => self.unfinished.push((event.workload.ti_id, why)),
+        }
+    }
+}
+
+impl Scheduler {
+    /// Does what is due.
+    pub(crate) async fn run_upkeep(&mut self, now: Timestamp) -> Result<(), Error> {
+        let monotonic = self.clock.monotonic();
+        if self.upkeep.heartbeat.is_due(monotonic) {
+            self.heartbeat(now).await?;
+        }
+        if self.upkeep.orphans.is_due(monotonic) {
+            self.take_over_orphans(now).await?;
+        }
+        if self.upkeep.silent.is_due(monotonic) {
+            self.find_silent(now).await?;
+        }
+        if self.upkeep.scan.is_due(monotonic) {
+            self.agenda.on_change(Change::Everything);
+        }
+        self.settle_unfinished(now).await
+    }
+
+    async fn heartbeat(&mut self, now: Timestamp) -> Result<(), Error> {
+        let mut tx = self.store.write().await?;
+        let is_alive = tx.heartbeat_job(self.job_id, now).await?;
+        tx.commit().await?;
+        if is_alive {
+            Ok(())
+        } else {
+            Err(Error::DeclaredDead {
+                job_id: self.job_id,
+            })
+        }
+    }
+
+    /// Takes over what dead schedulers left behind.
+    ///
+    /// A queued try never started: it keeps its number and goes to our executor. A running one is
+    /// started over, which costs a retry as in Airflow; its processes were killed before, or its
+    /// machine is gone.
+    async fn take_over_orphans(&mut self, now: Timestamp) -> Result<(), Error> {
+        self.heartbeat(now).await?;
+        let mut tx = self.store.write().await?;
+        let silence = if self.options.is_alone {
+            SignedDuration::ZERO
+        } else {
+            signed(self.options.health_check_threshold)
+        };
+        let dead = tx
+            .fail_dead_jobs(JobType::Scheduler, now - silence, now)
+            .await?;
+        if !dead.is_empty() {
+            warn!(jobs = ?dead, "declared silent schedulers dead");
+        }
+        let orphans = tx.lock_orphans(ORPHANS_PER_STEP).await?;
+        if i64::try_from(orphans.len()).is_ok_and(|count| count == ORPHANS_PER_STEP) {
+            // There are more; they are next.
+            self.upkeep.orphans.next = self.clock.monotonic();
+        }
+        let (queued, started): (Vec<_>, Vec<_>) = orphans
+            .iter()
+            .partition(|ti| ti.state == TaskInstanceState::Queued);
+        let queued: Vec<_> = queued.into_iter().map(|ti| ti.id).collect();
+        tx.adopt_task_instances(&queued, self.job_id).await?;
+        let workloads = tx.load_workloads(&queued).await?;
+        self.start_over(&mut tx, &started, now).await?;
+        tx.commit().await?;
+        if !orphans.is_empty() {
+            info!(
+                adopted = queued.len(),
+                started_over = started.len(),
+                "took over the task instances of a dead scheduler"
+            );
+        }
+        self.executor
+            .queue(workloads.into_iter().map(workload_of).collect());
+        self.agenda.on_change(Change::Everything);
+        Ok(())
+    }
+
+    async fn start_over(
+        &self,
+        tx: &mut Tx,
+        orphans: &[&TaskInstance],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let successions: Vec<Succession> = orphans
+            .iter()
+            .map(|ti| Succession {
+                old: ti.id,
+                new: TaskInstanceId(self.ids.uuid()),
+            })
+            .collect();
+        tx.reset_orphans(&successions, now).await?;
+        Ok(())
+    }
+
+    /// Declares running task instances dead that sent no heartbeat for too long.
+    async fn find_silent(&mut self, now: Timestamp) -> Result<(), Error> {
+        let since = now - signed(self.options.task_instance_heartbeat_timeout);
+        let silent = {
+            let mut reader = self.store.read().await?;
+            reader
+                .load_silent_task_instances(self.job_id, since)
+                .await?
+        };
+        for ti in silent {
+            let why = format!(
+                "no heartbeat for more than {:?}",
+                self.options.task_instance_heartbeat_timeout
+            );
+            self.upkeep.unfinished.push((ti.id, why));
+        }
+        Ok(())
+    }
+
+    /// Moves on the rows of workloads that nobody reported.
+    async fn settle_unfinished(&mut self, now: Timestamp) -> Result<(), Error> {
+        while let Some((id, why)) = self.upkeep.unfinished.last().cloned() {
+            let mut tx = self.store.write().await?;
+            bury(&mut tx, id, &why, now).await?;
+            tx.commit().await?;
+            self.upkeep.unfinished.pop();
+        }
+        Ok(())
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

@@ -1,0 +1,372 @@
+//! The row of the running try: how it starts, stays alive and ends.
+//!
+//! Source: runtime protocols §7.4, §7.5.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use nix::unistd::Pid;
+use serde_json::Value;
+use tracing::warn;
+use updraft_execution::{
+    Asker, TaskAsker, answer, bury, fail_fast, failure_of, release_restarting,
+};
+use updraft_model::workload::Workload;
+use updraft_model::{TaskInstanceId, TaskInstanceState};
+use updraft_runtime::{Clock, Ids};
+use updraft_store::{
+    AwaitInput, Defer, Error, Finish, Heartbeat, OutletEvent, Reschedule, Retry, Runner, Start,
+    StartedTry, Store, TaskOutlet, Transition, TriggerKwargs,
+};
+use updraft_task_comms::json::JsonText;
+use updraft_task_comms::message::{
+    self, AssetProfile, DeferTask, ErrorResponse, RetryTask, StoreRequest, SucceedTask,
+    TIRunContext, TaskState, TerminalState,
+};
+use updraft_task_comms::scalar::TimeDelta;
+use updraft_task_comms::session::{Answer, Crash, Event, Failure, FailureKind, HeartbeatAnswer};
+
+use crate::supervision::pause;
+use crate::worker::{Outcome, WorkerOptions};
+
+/// Attempts at moving the row of a crashed try before that is left to the scheduler.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// The store as one try sees it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Rows {
+    store: Store,
+    clock: Clock,
+    ti_id: TaskInstanceId,
+    identity: Arc<Identity>,
+    asker: Asker,
+}
+
+struct Identity {
+    hostname: String,
+    unixname: String,
+}
+
+impl Rows {
+    pub(crate) fn new(
+        store: Store,
+        clock: Clock,
+        workload: &Workload,
+        options: &WorkerOptions,
+    ) -> Self {
+        let asker = TaskAsker {
+            ti_id: workload.ti_id,
+            dag_id: workload.dag_id.clone(),
+            run_id: workload.run_id.clone(),
+            task_id: workload.task_id.clone(),
+            map_index: workload.map_index,
+            options: options.answers.clone(),
+        };
+        let identity = Identity {
+            hostname: options.hostname.clone(),
+            unixname: options.unixname.clone(),
+        };
+        Self {
+            store,
+            clock,
+            ti_id: workload.ti_id,
+            identity: Arc::new(identity),
+            asker: Asker::Task(Arc::new(asker)),
+        }
+    }
+
+    /// Marks the try as running in the child `pid`.
+    pub(crate) async fn start(self, pid: u32) -> Event {
+        let refused = |error| Event::RunRefused(error);
+        match self.store.retry(|| self.try_start(pid)).await {
+            Ok(Start::Started(started)) => Event::RunAccepted(Box::new(context_of(*started))),
+            Ok(Start::NotFound) => refused(ErrorResponse::api_server_error(
+                404,
+                "the task instance does not exist or has begun another try",
+            )),
+            Ok(Start::InvalidState(state)) => refused(ErrorResponse::api_server_error(
+                409,
+                &format!("the task instance cannot start: its state is `{state}`"),
+            )),
+            Err(error) => refused(failure_of(&error).error),
+        }
+    }
+
+    async fn try_start(&self, pid: u32) -> Result<Start, Error> {
+        let runner = Runner {
+            hostname: self.identity.hostname.clone(),
+            unixname: self.identity.unixname.clone(),
+            pid: pid.cast_signed(),
+        };
+        let now = self.clock.now();
+        let mut tx = self.store.write().await?;
+        let start = tx.start_try(self.ti_id, &runner, now, now).await?;
+        tx.commit().await?;
+        Ok(start)
+    }
+
+    /// Tells the store that the try is alive, and learns whether it should be.
+    pub(crate) async fn heartbeat(self, pid: Pid) -> Event {
+        let beat = async {
+            let mut tx = self.store.write().await?;
+            let hostname = &self.identity.hostname;
+            let answer = tx
+                .heartbeat_try(self.ti_id, hostname, pid.as_raw(), self.clock.now())
+                .await?;
+            tx.commit().await?;
+            Ok::<_, Error>(answer)
+        };
+        Event::HeartbeatAnswer(match beat.await {
+            Ok(Heartbeat::Alive) => HeartbeatAnswer::Alive,
+            Ok(
+                Heartbeat::NotFound
+                | Heartbeat::Superseded
+                | Heartbeat::RunningElsewhere { .. }
+                | Heartbeat::NotRunning(_),
+            ) => HeartbeatAnswer::NotOurs,
+            Err(error) => {
+                warn!(%error, ti_id = %self.ti_id, "failed to deliver a heartbeat");
+                HeartbeatAnswer::Unavailable
+            }
+        })
+    }
+
+    /// Answers a question of the child.
+    pub(crate) async fn answer(&self, request: StoreRequest) -> Answer {
+        answer(&self.store, &self.asker, request).await
+    }
+
+    /// Writes how the try ended, or why it pauses.
+    pub(crate) async fn finish(self, outcome: message::Outcome) -> Answer {
+        let written = self.store.retry(|| self.try_finish(&outcome)).await;
+        match written {
+            Ok(Transition::Done(_) | Transition::AlreadySo) => Ok(None),
+            Ok(Transition::NotFound) => Err(not_ours(
+                404,
+                "the task instance does not exist or has begun another try",
+            )),
+            Ok(Transition::InvalidState(state)) => Err(not_ours(
+                409,
+                &format!("the task instance is not running: its state is `{state}`"),
+            )),
+            Err(error) => Err(failure_of(&error)),
+        }
+    }
+
+    async fn try_finish(&self, outcome: &message::Outcome) -> Result<Transition, Error> {
+        use message::Outcome as O;
+        let now = self.clock.now();
+        let id = self.ti_id;
+        let mut tx = self.store.write().await?;
+        let transition = match outcome {
+            O::SucceedTask(success) => tx.finish_try(id, &success_of(success), now).await?,
+            O::TaskState(end) => {
+                let transition = tx.finish_try(id, &end_of(end, now), now).await?;
+                if let (TerminalState::Failed, Transition::Done(ti)) = (end.state, &transition) {
+                    fail_fast(&mut tx, ti, now).await?;
+                }
+                transition
+            }
+            O::RetryTask(retry) => tx.retry_try(id, &retry_of(retry), now).await?,
+            O::DeferTask(defer) => tx.defer_try(id, &deferral_of(defer, now), now).await?,
+            O::RescheduleTask(reschedule) => {
+                let reschedule = Reschedule {
+                    reschedule_date: reschedule.reschedule_date.into(),
+                    end_date: reschedule.end_date.into(),
+                };
+                tx.reschedule_try(id, &reschedule, now).await?
+            }
+            O::AwaitInputTask(wait) => {
+                let wait = AwaitInput {
+                    timeout_at: deadline(wait.timeout, now),
+                    next_method: wait.next_method.clone(),
+                    next_kwargs: text_of(wait.next_kwargs.as_ref()),
+                    rendered_map_index: wait.rendered_map_index.clone(),
+                };
+                tx.await_input(id, &wait, now).await?
+            }
+        };
+        tx.commit().await?;
+        Ok(transition)
+    }
+
+    /// Moves on the row of a try whose child died, together with its callbacks.
+    pub(crate) async fn crashed(&self, crash: &Crash) -> Outcome {
+        let mut attempt = 0;
+        loop {
+            match self.try_crashed(crash).await {
+                Ok(_) => return Outcome::Settled,
+                Err(error) if attempt < ATTEMPTS_MAX => {
+                    warn!(%error, ti_id = %self.ti_id, "failed to write the end of a crashed task; trying again");
+                    pause(attempt).await;
+                    attempt += 1;
+                }
+                Err(error) => return Outcome::Unsettled(error.to_string()),
+            }
+        }
+    }
+
+    async fn try_crashed(&self, crash: &Crash) -> Result<bool, Error> {
+        let mut tx = self.store.write().await?;
+        let why = crash.reason.to_string();
+        let is_buried = bury(&mut tx, self.ti_id, &why, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(is_buried)
+    }
+
+    /// A try that was cleared while it ran waits in `restarting` for its process to be gone.
+    pub(crate) async fn after_superseded(&self, workload: &Workload) -> Outcome {
+        let release = async {
+            let mut tx = self.store.write().await?;
+            release_restarting(&mut tx, workload, self.clock.now()).await?;
+            tx.commit().await
+        };
+        match release.await {
+            Ok(()) => Outcome::Settled,
+            Err(error) => Outcome::Unsettled(error.to_string()),
+        }
+    }
+}
+
+fn context_of(started: StartedTry) -> TIRunContext {
+    let ti = started.task_instance;
+    let resumes = ti.next_method.is_some();
+    TIRunContext {
+        dag_run: message::DagRun {
+            team_name: started.team_name,
+            consumed_asset_events: started
+                .consumed_asset_events
+                .iter()
+                .map(Into::into)
+                .collect(),
+            ..message::DagRun::from(&started.dag_run)
+        },
+        task_reschedule_count: started.task_reschedule_count,
+        max_tries: i64::from(ti.max_tries),
+        variables: Vec::new(),
+        connections: Vec::new(),
+        next_method: ti.next_method,
+        next_kwargs: ti
+            .next_kwargs
+            .filter(|_| resumes)
+            .map(JsonText::from_stored),
+        xcom_keys_to_clear: started.xcom_keys_to_clear,
+        should_retry: started.should_retry,
+        start_date: ti.start_date.filter(|_| resumes).map(Into::into),
+    }
+}
+
+fn success_of(success: &SucceedTask) -> Finish {
+    Finish {
+        state: TaskInstanceState::Success,
+        end_date: success.end_date.into(),
+        rendered_map_index: success.rendered_map_index.clone(),
+        outlets: success
+            .task_outlets
+            .iter()
+            .flatten()
+            .filter_map(outlet_of)
+            .collect(),
+        outlet_events: success
+            .outlet_events
+            .iter()
+            .flatten()
+            .filter_map(event_of)
+            .collect(),
+        clears_state_store: false,
+    }
+}
+
+fn end_of(end: &TaskState, now: Timestamp) -> Finish {
+    Finish {
+        state: match end.state {
+            TerminalState::Failed => TaskInstanceState::Failed,
+            TerminalState::Skipped => TaskInstanceState::Skipped,
+            TerminalState::Removed => TaskInstanceState::Removed,
+        },
+        end_date: end.end_date.map_or(now, Timestamp::from),
+        rendered_map_index: end.rendered_map_index.clone(),
+        outlets: Vec::new(),
+        outlet_events: Vec::new(),
+        clears_state_store: false,
+    }
+}
+
+fn retry_of(retry: &RetryTask) -> Retry {
+    Retry {
+        end_date: retry.end_date.into(),
+        new_id: TaskInstanceId(Ids.uuid()),
+        rendered_map_index: retry.rendered_map_index.clone(),
+        delay_secs: retry.retry_delay_seconds,
+        reason: retry.retry_reason.clone(),
+    }
+}
+
+fn deferral_of(defer: &DeferTask, now: Timestamp) -> Defer {
+    Defer {
+        classpath: defer.classpath.clone(),
+        kwargs: kwargs_of(defer.trigger_kwargs.as_ref()),
+        timeout_at: deadline(defer.trigger_timeout, now),
+        next_method: defer.next_method.clone(),
+        next_kwargs: text_of(defer.next_kwargs.as_ref()),
+        trigger_queue: defer.queue.clone(),
+        rendered_map_index: defer.rendered_map_index.clone(),
+    }
+}
+
+/// An object, or a text that the child encrypted itself.
+fn kwargs_of(given: Option<&JsonText>) -> TriggerKwargs {
+    let text = given.map_or("{}", JsonText::as_str);
+    match serde_json::from_str::<String>(text) {
+        Ok(sealed) => TriggerKwargs::Sealed(sealed),
+        Err(_) => TriggerKwargs::Plain(text.to_owned()),
+    }
+}
+
+fn deadline(after: Option<TimeDelta>, now: Timestamp) -> Option<Timestamp> {
+    after.and_then(|after| now.checked_add(after.0).ok())
+}
+
+fn text_of(json: Option<&JsonText>) -> Option<String> {
+    json.filter(|json| !json.is_null())
+        .map(|json| json.as_str().to_owned())
+}
+
+fn outlet_of(profile: &AssetProfile) -> Option<TaskOutlet> {
+    let (name, uri) = (profile.name.clone(), profile.uri.clone());
+    match profile.r#type.as_str() {
+        "Asset" => Some(TaskOutlet::Asset {
+            name: name?,
+            uri: uri?,
+        }),
+        "AssetNameRef" => Some(TaskOutlet::NameRef { name: name? }),
+        "AssetUriRef" => Some(TaskOutlet::UriRef { uri: uri? }),
+        "AssetAlias" => Some(TaskOutlet::Alias { name: name? }),
+        other => {
+            warn!(r#type = other, "left out an outlet of an unknown type");
+            None
+        }
+    }
+}
+
+/// Source: runtime protocols §1.8, below the table.
+fn event_of(event: &JsonText) -> Option<OutletEvent> {
+    let event: Value = serde_json::from_str(event.as_str()).ok()?;
+    let key = event.get("dest_asset_key")?;
+    let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
+    Some(OutletEvent {
+        asset_name: text(key, "name")?,
+        asset_uri: text(key, "uri")?,
+        source_alias: text(&event, "source_alias_name"),
+        asset_extra: event.get("dest_asset_extra").cloned().unwrap_or_default(),
+        extra: event.get("extra").cloned().unwrap_or_default(),
+        partition_key: text(&event, "partition_key"),
+    })
+}
+
+fn not_ours(status: u16, message: &str) -> Failure {
+    Failure {
+        kind: FailureKind::NotOurs,
+        error: ErrorResponse::api_server_error(status, message),
+    }
+}

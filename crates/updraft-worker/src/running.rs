@@ -1,0 +1,129 @@
+//! The tasks that run here, so that a change of their rows reaches them at once.
+//!
+//! A task that is cleared or marked while it runs must stop. Its next heartbeat would notice; a
+//! hint of the store lets us look right away.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tracing::warn;
+use updraft_model::{TaskInstanceId, TaskInstanceState};
+use updraft_runtime::CancellationToken;
+use updraft_store::{Change, Error, RunKey, Store};
+use updraft_task_comms::session::StopReason;
+
+/// Reasons to stop that may wait for one task. The first one counts.
+const STOPS_MAX: usize = 4;
+
+/// The tasks that run in this process. A cheap handle.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Running {
+    tasks: Arc<Mutex<BTreeMap<TaskInstanceId, Entry>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    run: RunKey,
+    stop: mpsc::Sender<StopReason>,
+}
+
+/// Takes its task off the list when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    running: Running,
+    id: TaskInstanceId,
+}
+
+impl Running {
+    /// Lists a task; the receiver hears when it must stop.
+    pub(crate) fn register(
+        &self,
+        id: TaskInstanceId,
+        run: RunKey,
+    ) -> (Registration, mpsc::Receiver<StopReason>) {
+        let (stop, stops) = mpsc::channel(STOPS_MAX);
+        self.lock().insert(id, Entry { run, stop });
+        (
+            Registration {
+                running: self.clone(),
+                id,
+            },
+            stops,
+        )
+    }
+
+    /// Tells every task to stop.
+    pub(crate) fn stop_all(&self, reason: StopReason) {
+        for entry in self.lock().values() {
+            // A full channel means that it has been told already.
+            let _ = entry.stop.try_send(reason);
+        }
+    }
+
+    /// Stops tasks whose rows no longer say that they run here, as soon as the store hints at it.
+    pub(crate) async fn watch(
+        self,
+        store: Store,
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
+        let mut changes = store.changes().subscribe();
+        loop {
+            let change = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                change = changes.recv() => change,
+            };
+            let ids = match change {
+                Ok(Change::DagRun { dag_id, run_id }) => self.of_run(&RunKey { dag_id, run_id }),
+                Ok(Change::Everything) | Err(RecvError::Lagged(_)) => self.all(),
+                Ok(_) => continue,
+                Err(RecvError::Closed) => return Ok(()),
+            };
+            if !ids.is_empty()
+                && let Err(error) = self.stop_superseded(&store, &ids).await
+            {
+                // Their heartbeats will find out.
+                warn!(%error, "failed to check the rows of running tasks");
+            }
+        }
+    }
+
+    async fn stop_superseded(&self, store: &Store, ids: &[TaskInstanceId]) -> Result<(), Error> {
+        let states = store.read().await?.load_states(ids).await?;
+        for id in ids {
+            // `queued`: it has been listed and is about to be marked as running.
+            let is_ours = matches!(
+                states.get(id),
+                Some(TaskInstanceState::Queued | TaskInstanceState::Running)
+            );
+            if !is_ours && let Some(entry) = self.lock().get(id) {
+                let _ = entry.stop.try_send(StopReason::Superseded);
+            }
+        }
+        Ok(())
+    }
+
+    fn of_run(&self, run: &RunKey) -> Vec<TaskInstanceId> {
+        let tasks = self.lock();
+        tasks
+            .iter()
+            .filter(|(_, entry)| entry.run == *run)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    fn all(&self) -> Vec<TaskInstanceId> {
+        self.lock().keys().copied().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskInstanceId, Entry>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.running.lock().remove(&self.id);
+    }
+}

@@ -1,0 +1,218 @@
+//! From a workload to an outcome.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+use updraft_execution::LogFile;
+use updraft_model::BundleName;
+use updraft_model::workload::Workload;
+use updraft_python::{ChildHandle, ChildKind, Zygote};
+use updraft_runtime::{CancellationToken, Clock, OnExit, Tasks};
+use updraft_store::{RunKey, Store};
+use updraft_task_comms::masker::{MaskerConfig, SecretsMasker};
+use updraft_task_comms::message;
+use updraft_task_comms::session::{
+    Assignment, Conclusion, Event, Moment, SessionConfig, StopReason, TaskSession,
+};
+
+use crate::rows::Rows;
+use crate::running::Running;
+use crate::supervision::{Supervision, pause};
+
+/// Attempts to get a child or to reach the store before a workload is given back.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// Settings of a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// `[logging] base_log_folder`.
+    pub log_folder: PathBuf,
+    /// Identity of this process in the rows of its tasks.
+    pub hostname: String,
+    pub unixname: String,
+    pub session: SessionConfig,
+    pub masker: MaskerConfig,
+    /// Where the content of each bundle lies.
+    pub bundles: BTreeMap<BundleName, BundleFolder>,
+    /// What the answers to a child depend on.
+    pub answers: updraft_execution::AnswerOptions,
+}
+
+/// The folder of a bundle.
+#[derive(Clone, Debug)]
+pub struct BundleFolder {
+    pub path: PathBuf,
+}
+
+/// What became of a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The row says how the task ended.
+    Settled,
+    /// The row refused the start.
+    Refused,
+    /// The row could not be moved on; why.
+    Unsettled(String),
+}
+
+/// Runs workloads. A cheap handle.
+#[derive(Clone)]
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    zygote: Zygote,
+    tasks: Tasks,
+    clock: Clock,
+    options: WorkerOptions,
+    running: Running,
+}
+
+impl Worker {
+    /// A worker whose children come from `zygote`.
+    #[must_use]
+    pub fn new(store: Store, zygote: Zygote, tasks: Tasks, options: WorkerOptions) -> Self {
+        let running = Running::default();
+        let watch = running.clone().watch(store.clone(), tasks.shutdown());
+        tasks.spawn("worker.watch", OnExit::Log, watch);
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                zygote,
+                tasks,
+                clock: Clock,
+                options,
+                running,
+            }),
+        }
+    }
+
+    /// Tells every running task to stop; [`Worker::run`] returns as they end.
+    pub fn stop(&self) {
+        self.shared.running.stop_all(StopReason::WorkerShutdown);
+    }
+
+    /// Runs one workload to its end.
+    pub async fn run(&self, workload: Workload, shutdown: CancellationToken) -> Outcome {
+        let shared = &self.shared;
+        let run = RunKey {
+            dag_id: workload.dag_id.clone(),
+            run_id: workload.run_id.clone(),
+        };
+        let (_registration, stops) = shared.running.register(workload.ti_id, run);
+        let log = LogFile::new(shared.options.log_folder.join(&workload.log_path));
+        let rows = Rows::new(
+            shared.store.clone(),
+            shared.clock,
+            &workload,
+            &shared.options,
+        );
+        let Some(assignment) = assignment_of(&workload) else {
+            return Outcome::Unsettled("the task instance belongs to no Dag version".to_owned());
+        };
+        let masker = SecretsMasker::new(shared.options.masker.clone());
+        let session = TaskSession::new(assignment, shared.options.session.clone(), masker);
+        let child = match self.child(&shutdown).await {
+            Ok(child) => child,
+            Err(why) => return self.without_child(session, log, why),
+        };
+        let supervision = Supervision::new(
+            session,
+            child,
+            log,
+            rows.clone(),
+            shared.tasks.clone(),
+            shared.clock,
+        );
+        let conclusion = supervision.run(stops).await;
+        self.conclude(&workload, &rows, conclusion).await
+    }
+
+    /// Forks a child; waits for a zygote that is being replaced.
+    async fn child(&self, shutdown: &CancellationToken) -> Result<ChildHandle, String> {
+        let mut attempt = 0;
+        loop {
+            match self.shared.zygote.spawn(ChildKind::Task, Vec::new()).await {
+                Ok(child) => return Ok(child),
+                Err(error) if error.is_transient() && attempt < ATTEMPTS_MAX => {
+                    warn!(%error, "failed to fork a task; trying again");
+                    tokio::select! {
+                        () = shutdown.cancelled() => return Err("Updraft is stopping".to_owned()),
+                        () = pause(attempt) => attempt += 1,
+                    }
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// The task log says why nothing ran.
+    fn without_child(&self, mut session: TaskSession, mut log: LogFile, why: String) -> Outcome {
+        let now = Moment {
+            at: self.shared.clock.now(),
+            elapsed: std::time::Duration::ZERO,
+        };
+        for effect in session.on_event(Event::ForkFailed { why: why.clone() }, now) {
+            if let updraft_task_comms::session::Effect::WriteLog(line) = effect {
+                log.append(&[line], now.at);
+            }
+        }
+        Outcome::Unsettled(why)
+    }
+
+    async fn conclude(&self, workload: &Workload, rows: &Rows, conclusion: Conclusion) -> Outcome {
+        match conclusion {
+            Conclusion::Completed { state, .. } => {
+                info!(dag_id = %workload.dag_id, run_id = %workload.run_id, task_id = %workload.task_id, map_index = %workload.map_index, try_number = workload.try_number, state, "a task ended");
+                Outcome::Settled
+            }
+            Conclusion::Superseded { .. } => rows.after_superseded(workload).await,
+            Conclusion::Refused(_) => Outcome::Refused,
+            Conclusion::NotStarted { why } => Outcome::Unsettled(why),
+            Conclusion::Crashed(crash) => {
+                warn!(dag_id = %workload.dag_id, run_id = %workload.run_id, task_id = %workload.task_id, map_index = %workload.map_index, try_number = workload.try_number, reason = %crash.reason, "a task ended without an outcome");
+                rows.crashed(&crash).await
+            }
+            Conclusion::Undelivered {
+                outcome, failure, ..
+            } => {
+                let mut attempt = 0;
+                while attempt < ATTEMPTS_MAX && !self.shared.tasks.shutdown().is_cancelled() {
+                    pause(attempt).await;
+                    attempt += 1;
+                    if rows.clone().finish((*outcome).clone()).await.is_ok() {
+                        return Outcome::Settled;
+                    }
+                }
+                Outcome::Unsettled(format!("{:?}", failure.error.error))
+            }
+        }
+    }
+}
+
+fn assignment_of(workload: &Workload) -> Option<Assignment> {
+    Some(Assignment {
+        ti: message::TaskInstance {
+            id: workload.ti_id.0,
+            task_id: workload.task_id.to_string(),
+            dag_id: workload.dag_id.to_string(),
+            run_id: workload.run_id.to_string(),
+            try_number: i64::from(workload.try_number),
+            dag_version_id: workload.dag_version_id?.0,
+            map_index: i64::from(workload.map_index.0),
+            hostname: None,
+            context_carrier: None,
+            queue: workload.queue.clone(),
+        },
+        dag_rel_path: workload.dag_rel_path.clone(),
+        bundle_info: message::BundleInfo {
+            name: workload.bundle_name.to_string(),
+            version: workload.bundle_version.clone(),
+        },
+        sentry_integration: String::new(),
+    })
+}
