@@ -1,0 +1,121 @@
+//! Runs callbacks that the scheduler requested, each in a child of its own.
+//!
+//! A request is taken for a limited time. Who takes it and dies leaves it to be taken again; a
+//! callback that kills its child is given up after a few attempts.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{error, info, warn};
+use updraft_model::callback::CallbackRequest;
+use updraft_python::ChildStatus;
+use updraft_runtime::Clock;
+use updraft_store::Error;
+use updraft_task_comms::message::DagFileParseRequest;
+
+use crate::bundle::Bundle;
+use crate::child::{Children, End};
+use crate::content::chain;
+use crate::files::FileKey;
+use crate::import_log;
+
+/// Attempts at one callback. A second one may succeed where memory was short.
+const ATTEMPTS_MAX: i32 = 3;
+
+/// On top of the time limit of a child: starting it and storing the end.
+const CLAIM_MARGIN: Duration = Duration::from_secs(60);
+
+/// Takes at most `limit` requests of `bundles`.
+pub(crate) async fn claim(
+    children: &Children,
+    bundles: &[Bundle],
+    limit: usize,
+) -> Result<Vec<CallbackRequest>, Error> {
+    let names: Vec<_> = bundles.iter().map(|bundle| bundle.name.clone()).collect();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let claimed_for =
+        SignedDuration::try_from(children.timeout + CLAIM_MARGIN).unwrap_or(SignedDuration::MAX);
+    children
+        .store
+        .retry(|| async {
+            let now = Clock.now();
+            let until = now.checked_add(claimed_for).unwrap_or(Timestamp::MAX);
+            let mut tx = children.store.write().await?;
+            let claimed = tx.claim_callbacks(&names, limit, now, until).await?;
+            tx.commit().await?;
+            Ok(claimed)
+        })
+        .await
+}
+
+/// Runs one callback and forgets the request, unless it is worth another attempt.
+pub(crate) async fn run(
+    children: &Children,
+    bundle: &Bundle,
+    request: CallbackRequest,
+    log_folder: &Path,
+) {
+    if serve(children, bundle, &request, log_folder).await {
+        let ids = [request.id];
+        let finished = children
+            .store
+            .retry(|| async {
+                let mut tx = children.store.write().await?;
+                tx.finish_callbacks(&ids).await?;
+                tx.commit().await
+            })
+            .await;
+        if let Err(error) = finished {
+            let error = chain(&error);
+            error!(dag_id = %request.dag_id, error, "failed to forget a callback; it may run twice");
+        }
+    }
+}
+
+/// Whether the request is done with.
+async fn serve(
+    children: &Children,
+    bundle: &Bundle,
+    request: &CallbackRequest,
+    log_folder: &Path,
+) -> bool {
+    let (dag_id, run_id) = (&request.dag_id, &request.run_id);
+    if request.attempts > ATTEMPTS_MAX {
+        error!(%dag_id, %run_id, attempts = ATTEMPTS_MAX, "gave up on a callback");
+        return true;
+    }
+    let callback = match serde_json::from_value(request.body.clone()) {
+        Ok(callback) => callback,
+        Err(error) => {
+            error!(%dag_id, %run_id, %error, "dropped a callback that makes no sense");
+            return true;
+        }
+    };
+    let parse_request = DagFileParseRequest {
+        file: bundle.path.join(&request.filepath).display().to_string(),
+        bundle_path: bundle.path.display().to_string(),
+        bundle_name: bundle.name.to_string(),
+        callback_requests: vec![callback],
+    };
+    let key = FileKey {
+        bundle: bundle.name.clone(),
+        path: request.filepath.clone(),
+    };
+    let log = import_log::open(log_folder, &key, Clock.now());
+    let finished = children.run(&parse_request, log).await;
+    let problem = match finished.end {
+        End::Ended(ChildStatus::Exited(0)) => {
+            info!(%dag_id, %run_id, duration_ms = finished.duration.as_millis(), "ran a callback");
+            return true;
+        }
+        End::Stopped => return false,
+        End::NotStarted(reason) => reason,
+        End::Ended(status) => format!("its process ended: {status:?}"),
+        End::TimedOut(limit) => format!("it took longer than {} s", limit.as_secs_f64()),
+        End::Garbled(bad) => bad.to_string(),
+    };
+    let attempt = request.attempts;
+    warn!(%dag_id, %run_id, attempt, error = problem, "failed to run a callback");
+    attempt >= ATTEMPTS_MAX
+}
