@@ -70,7 +70,7 @@ impl Record {
         }))
     }
 
-    /// Writes the row. The operation has succeeded by then, so a failure is only logged.
+    /// Writes the row. A failure must not keep anybody from working, so it is only logged.
     pub(crate) async fn write(self, state: &ApiState) {
         let Self(row) = self;
         let written = state

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
+use serde_json::Value;
 use updraft_rest_api::bulk::{
     BulkAction, BulkActionResponse, BulkBody, BulkResponse, Deletion, Entity, Otherwise,
 };
@@ -34,10 +35,11 @@ pub(crate) trait Resource {
 
     fn replace(tx: &mut Tx, body: Self::Body) -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Takes over the named fields.
     fn update(
         tx: &mut Tx,
         body: Self::Body,
-        mask: Option<&[String]>,
+        fields: &[String],
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     fn delete(tx: &mut Tx, key: &str) -> impl Future<Output = Result<(), Error>> + Send;
@@ -152,18 +154,23 @@ async fn update<R: Resource>(
     for entity in entities {
         let key = R::key(&entity.body).to_owned();
         if existing.contains(&key) {
-            // Without a mask, the fields that were sent are meant.
-            let sent = mask.map_or_else(|| sent_fields(entity), <[String]>::to_vec);
-            R::update(tx, entity.body.clone(), Some(&sent)).await?;
+            let fields = changed_fields(&entity.sent, mask);
+            R::update(tx, entity.body.clone(), &fields).await?;
             applied.success.push(key);
         }
     }
     Ok(())
 }
 
-fn sent_fields<T>(entity: &Entity<T>) -> Vec<String> {
-    let object = entity.sent.as_object();
-    object.map_or_else(Vec::new, |object| object.keys().cloned().collect())
+/// The fields that were sent, as far as the mask names them.
+pub(crate) fn changed_fields(sent: &Value, mask: Option<&[String]>) -> Vec<String> {
+    let sent = sent
+        .as_object()
+        .into_iter()
+        .flat_map(|object| object.keys());
+    sent.filter(|field| mask.is_none_or(|mask| mask.contains(field)))
+        .cloned()
+        .collect()
 }
 
 async fn delete<R: Resource>(

@@ -17,6 +17,7 @@ use updraft_rest_api::value;
 use updraft_store::{Reader, RunKey};
 
 use crate::auth::User;
+use crate::bulk::changed_fields;
 use crate::error::ApiError;
 use crate::state::ApiState;
 
@@ -70,6 +71,12 @@ impl Call {
         Ok(in_path(name, value::integer(&text))?)
     }
 
+    /// A whole number of at least `min` in the path.
+    pub(crate) fn path_number_from(&self, name: &str, min: i64) -> Result<i64, ApiError> {
+        let text = Value::from(self.path(name));
+        Ok(in_path(name, value::integer_from(min)(&text))?)
+    }
+
     /// `{map_index}` in the path.
     pub(crate) fn path_map_index(&self) -> Result<MapIndex, ApiError> {
         let index = self.path_number("map_index")?;
@@ -114,6 +121,12 @@ impl Call {
     pub(crate) fn update_mask(&self) -> Option<Vec<String>> {
         let mask = self.query().texts("update_mask");
         (!mask.is_empty()).then_some(mask)
+    }
+
+    /// The fields of the body that are to be changed: those that were sent and, with an
+    /// `update_mask`, are named in it.
+    pub(crate) fn changed_fields(&self) -> Result<Vec<String>, ApiError> {
+        Ok(changed_fields(&self.json()?, self.update_mask().as_deref()))
     }
 
     /// The body as JSON.

@@ -73,7 +73,6 @@ pub(crate) async fn details(call: Call) -> Answer {
     let (version, serialized) = latest.ok_or_else(|| dag_not_found(dag_id.as_str()))?;
     let attributes = serialized.attributes();
     let raw = &serialized.raw()["dag"];
-    let present = |value: Value| (!value.is_null()).then_some(value);
     ok(&DagDetailsResponse {
         dag: response(&call.state, &dag),
         catchup: attributes.catchup,
@@ -88,14 +87,21 @@ pub(crate) async fn details(call: Call) -> Answer {
         template_search_path: serde_json::from_value(task::plain(&raw["template_searchpath"])).ok(),
         timezone: Some(zone_name(&attributes.timezone)),
         last_parsed: updraft_rest_api::time::api_time(dag.last_parsed_time),
-        default_args: Some(task::plain(&raw["default_args"])).and_then(present),
+        default_args: Some(or_empty(&raw["default_args"])),
         rerun_with_latest_version: attributes.rerun_with_latest_version,
-        owner_links: present(task::plain(&raw["owner_links"])),
+        owner_links: Some(or_empty(&raw["owner_links"])),
         is_favorite: false,
         active_runs_count: reader.count_active_runs(&dag_id).await?,
         concurrency: dag.max_active_tasks,
         latest_dag_version: Some(DagVersionResponse::new(&version, &display_name(&dag))),
     })
+}
+
+fn or_empty(map: &Value) -> Value {
+    if map.is_null() {
+        return Value::Object(serde_json::Map::new());
+    }
+    task::plain(map)
 }
 
 fn zone_name(zone: &Value) -> String {

@@ -195,7 +195,7 @@ impl Resource for Pools {
     async fn update(
         tx: &mut Tx,
         body: PoolBody,
-        mask: Option<&[String]>,
+        fields: &[String],
     ) -> Result<(), updraft_store::Error> {
         let patch = PoolPatchBody {
             pool: None,
@@ -204,7 +204,7 @@ impl Resource for Pools {
             include_deferred: Some(body.include_deferred),
         };
         if let Some(pool) = tx.find_pool(&body.name.as_str().into()).await? {
-            tx.update_pool(&patched(pool, &patch, mask)).await?;
+            tx.update_pool(&patched(pool, &patch, Some(fields))).await?;
         }
         Ok(())
     }

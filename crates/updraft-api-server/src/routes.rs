@@ -2,11 +2,28 @@
 
 use updraft_rest_api::contract;
 
-use crate::access::Access::{Dag, Open, Pool, View};
+use crate::access::Access::{Connection, Dag, Open, Pool, Variable, View};
 use crate::access::Verb::{Read, Write};
 use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
-use crate::{auth, dag_info, dag_runs, dags, event_logs, pools, service};
+use crate::{
+    auth, connections, dag_info, dag_runs, dags, event_logs, logs, pools, service, task_instances,
+    variables, xcoms,
+};
+
+/// Where a run is.
+macro_rules! run {
+    () => {
+        "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}"
+    };
+}
+
+/// Where a task instance is.
+macro_rules! ti {
+    () => {
+        "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}"
+    };
+}
 
 /// Builds the table.
 pub(crate) fn table(state: &ApiState) -> Table {
@@ -14,6 +31,7 @@ pub(crate) fn table(state: &ApiState) -> Table {
     add_auth(&mut table);
     add_dags(&mut table);
     add_dag_runs(&mut table);
+    add_task_instances(&mut table);
     add_admin(&mut table);
     add_service(&mut table);
     add_missing(&mut table);
@@ -61,6 +79,28 @@ fn add_dag_runs(t: &mut Table) {
 }
 
 #[rustfmt::skip]
+fn add_task_instances(t: &mut Table) {
+    t.add(Op::get(concat!(run!(), "/taskInstances"), "get_task_instances", Dag(Read)), task_instances::list);
+    t.add(Op::post(concat!(run!(), "/taskInstances/list"), "get_task_instances_batch", Dag(Read)).audited(), task_instances::list_batch);
+    t.add(Op::get(concat!(ti!(), ""), "get_task_instance", Dag(Read)), task_instances::get);
+    t.add(Op::get(concat!(ti!(), "/listMapped"), "get_mapped_task_instances", Dag(Read)), task_instances::list_mapped);
+    t.add(Op::get(concat!(ti!(), "/dependencies"), "get_task_instance_dependencies", Dag(Read)), task_instances::dependencies);
+    t.add(Op::get(concat!(ti!(), "/{map_index}/dependencies"), "get_task_instance_dependencies_by_map_index", Dag(Read)), task_instances::dependencies_mapped);
+    t.add(Op::get(concat!(ti!(), "/tries"), "get_task_instance_tries", Dag(Read)), task_instances::tries);
+    t.add(Op::get(concat!(ti!(), "/{map_index}/tries"), "get_mapped_task_instance_tries", Dag(Read)), task_instances::tries_mapped);
+    t.add(Op::get(concat!(ti!(), "/tries/{task_try_number}"), "get_task_instance_try_details", Dag(Read)), task_instances::try_details);
+    t.add(Op::get(concat!(ti!(), "/{map_index}/tries/{task_try_number}"), "get_mapped_task_instance_try_details", Dag(Read)), task_instances::try_details_mapped);
+    t.add(Op::get(concat!(ti!(), "/{map_index}"), "get_mapped_task_instance", Dag(Read)), task_instances::get_mapped);
+    t.add(Op::get(concat!(ti!(), "/logs/{try_number}"), "get_log", Dag(Read)), logs::get);
+    t.add(Op::get(concat!(ti!(), "/externalLogUrl/{try_number}"), "get_external_log_url", Dag(Read)), logs::external_url);
+    t.add(Op::get(concat!(ti!(), "/xcomEntries"), "get_xcom_entries", Dag(Read)), xcoms::list);
+    t.add(Op::post(concat!(ti!(), "/xcomEntries"), "create_xcom_entry", Dag(Write)).audited(), xcoms::create);
+    t.add(Op::get(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "get_xcom_entry", Dag(Read)), xcoms::get);
+    t.add(Op::patch(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "update_xcom_entry", Dag(Write)).audited(), xcoms::update);
+    t.add(Op::delete(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "delete_xcom_entry", Dag(Write)).audited(), xcoms::delete);
+}
+
+#[rustfmt::skip]
 fn add_admin(t: &mut Table) {
     t.add(Op::get("/api/v2/pools", "get_pools", Pool(Read)), pools::list);
     t.add(Op::post("/api/v2/pools", "post_pool", Pool(Write)).audited(), pools::create);
@@ -68,6 +108,19 @@ fn add_admin(t: &mut Table) {
     t.add(Op::get("/api/v2/pools/{*pool_name}", "get_pool", Pool(Read)), pools::get);
     t.add(Op::patch("/api/v2/pools/{*pool_name}", "patch_pool", Pool(Write)).audited(), pools::patch);
     t.add(Op::delete("/api/v2/pools/{*pool_name}", "delete_pool", Pool(Write)).audited(), pools::delete);
+    t.add(Op::get("/api/v2/variables", "get_variables", Variable), variables::list);
+    t.add(Op::post("/api/v2/variables", "post_variable", Variable).audited(), variables::create);
+    t.add(Op::patch("/api/v2/variables", "bulk_variables", Variable).audited(), variables::bulk);
+    t.add(Op::get("/api/v2/variables/{*variable_key}", "get_variable", Variable), variables::get);
+    t.add(Op::patch("/api/v2/variables/{*variable_key}", "patch_variable", Variable).audited(), variables::patch);
+    t.add(Op::delete("/api/v2/variables/{*variable_key}", "delete_variable", Variable).audited(), variables::delete);
+    t.add(Op::get("/api/v2/connections", "get_connections", Connection), connections::list);
+    t.add(Op::post("/api/v2/connections", "post_connection", Connection).audited(), connections::create);
+    t.add(Op::patch("/api/v2/connections", "bulk_connections", Connection).audited(), connections::bulk);
+    t.add(Op::post("/api/v2/connections/test", "test_connection", Connection), connections::test);
+    t.add(Op::get("/api/v2/connections/{connection_id}", "get_connection", Connection), connections::get);
+    t.add(Op::patch("/api/v2/connections/{connection_id}", "patch_connection", Connection).audited(), connections::patch);
+    t.add(Op::delete("/api/v2/connections/{connection_id}", "delete_connection", Connection).audited(), connections::delete);
     t.add(Op::get("/api/v2/eventLogs", "get_event_logs", Dag(Read)), event_logs::list);
     t.add(Op::get("/api/v2/eventLogs/{event_log_id}", "get_event_log", Dag(Read)), event_logs::get);
     t.add(Op::get("/api/v2/jobs", "get_jobs", View), event_logs::list_jobs);

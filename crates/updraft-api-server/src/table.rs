@@ -71,7 +71,7 @@ impl Operation {
         Self::new("DELETE", path, id, access)
     }
 
-    /// The same, leaving a row in the audit log whenever it succeeds.
+    /// The same, leaving a row in the audit log whenever somebody may call it and does.
     pub(crate) const fn audited(mut self) -> Self {
         self.audited = true;
         self
@@ -140,7 +140,7 @@ fn filter(method: &str) -> MethodFilter {
     }
 }
 
-/// Who, whether they may, with what body; then the handler, then the audit log.
+/// Who, whether they may, with what body; then the audit log, then the handler.
 async fn serve<H, F>(
     state: ApiState,
     operation: Operation,
@@ -160,16 +160,13 @@ where
         .audited
         .then(|| audit::Record::of(&operation, &call))
         .flatten();
-    let state = call.state.clone();
-    match handler(call).await {
-        Ok(response) => {
-            if let Some(record) = record {
-                record.write(&state).await;
-            }
-            response
-        }
-        Err(error) => error.into_response(),
+    // What was tried is of interest, too, so the row does not depend on the outcome.
+    if let Some(record) = record {
+        record.write(&call.state).await;
     }
+    handler(call)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Authentication, then authorization, and only then a look at the request itself.

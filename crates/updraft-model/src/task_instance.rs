@@ -95,3 +95,19 @@ pub struct TaskInstanceKey {
     pub map_index: MapIndex,
     pub try_number: i32,
 }
+
+impl TaskInstanceKey {
+    /// Where the log of this try is, below the log folder: Airflow's default layout.
+    #[must_use]
+    pub fn log_path(&self) -> String {
+        let map_index = if self.map_index.is_mapped() {
+            format!("map_index={}/", self.map_index)
+        } else {
+            String::new()
+        };
+        format!(
+            "dag_id={}/run_id={}/task_id={}/{map_index}attempt={}.log",
+            self.dag_id, self.run_id, self.task_id, self.try_number
+        )
+    }
+}

@@ -6,6 +6,7 @@ use updraft_model::xcom::XCom;
 
 use crate::fields::{Body, Fields};
 use crate::issue::{Checked, Issue};
+use crate::python_repr;
 use crate::time::ApiTime;
 use crate::value;
 
@@ -150,4 +151,42 @@ fn collect_reserved(value: &Value, found: &mut Vec<&'static str>) {
         }
         _ => {}
     }
+}
+
+/// A value with typed objects replaced by a text that names the type and shows the content; nothing
+/// is ever constructed from them.
+#[must_use]
+pub fn without_types(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(without_types).collect(),
+        Value::Object(object) => match (object.get("__classname__"), object.get("__data__")) {
+            (Some(Value::String(class)), data) => typed_text(
+                class,
+                object.get("__version__"),
+                data.unwrap_or(&Value::Null),
+            )
+            .into(),
+            _ => object
+                .iter()
+                .map(|(key, item)| (key.clone(), without_types(item)))
+                .collect(),
+        },
+        other => other.clone(),
+    }
+}
+
+fn typed_text(class: &str, version: Option<&Value>, data: &Value) -> String {
+    let version = version.map_or_else(|| "1".to_owned(), Value::to_string);
+    let content = match without_types(data) {
+        Value::String(text) => text,
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(name, field)| format!("{name}={}", python_repr::repr(field)))
+                .collect();
+            fields.join(",")
+        }
+        other => python_repr::repr(&other),
+    };
+    format!("{class}@version={version}({content})")
 }
