@@ -2,6 +2,7 @@
 
 mod assets;
 mod backends;
+mod clearing;
 mod execution;
 mod fixtures;
 mod foundation;
