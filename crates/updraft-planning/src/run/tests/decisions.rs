@@ -7,6 +7,16 @@ fn passes_decide_as_airflow_does() {
     check_vectors("scheduling_decisions", |_| true, &[], check_rounds);
 }
 
+#[test]
+fn passes_decide_as_airflow_does_for_random_dags() {
+    check_vectors("random_decisions", |_| true, &[], check_rounds);
+}
+
+#[test]
+fn whole_random_runs_go_as_in_airflow() {
+    check_vectors("random_runs", |_| true, &[], check_rounds);
+}
+
 /// Repeated passes end where the recorded ones, continued to their end, would.
 #[test]
 fn the_fixpoint_is_where_single_passes_lead() {
@@ -81,8 +91,30 @@ fn check_rounds(vector: &Value) -> Result<(), String> {
             callback.unwrap_or_default(),
             round["callback"].clone(),
         )?;
+        for event in round["then"].as_array().into_iter().flatten() {
+            happen(&mut view, event);
+        }
     }
     Ok(())
+}
+
+/// What a worker did between two passes: task, map index, state, the length it returned, and
+/// whether it returned something as one of many.
+fn happen(view: &mut super::super::RunView<'_>, event: &Value) {
+    let task_id = TaskId::new(event[0].as_str().unwrap());
+    let row = view
+        .task_instances
+        .iter_mut()
+        .find(|row| row.task_id == task_id && json!(row.map_index.0) == event[1]);
+    let row = row.unwrap();
+    row.state = event[2].as_str().unwrap().parse().unwrap();
+    row.end_date = row.state.is_finished().then(|| instant(NOW));
+    if let Some(length) = event[3].as_u64() {
+        let length = u32::try_from(length).unwrap();
+        view.xcoms.mapped_lengths.insert(task_id, length);
+    } else if event[4] == json!(true) {
+        *view.xcoms.return_value_counts.entry(task_id).or_default() += 1;
+    }
 }
 
 fn view_of<'a>(dag: &'a SerializedDag, vector: &Value) -> super::super::RunView<'a> {
@@ -106,6 +138,8 @@ fn view_of<'a>(dag: &'a SerializedDag, vector: &Value) -> super::super::RunView<
             let decision = SkipDecision::parse(&xcom["value"]);
             let key = (task_id, MapIndex::UNMAPPED);
             view.xcoms.skip_decisions.insert(key, decision);
+        } else if xcom["map_index"].as_i64() >= Some(0) {
+            *view.xcoms.return_value_counts.entry(task_id).or_default() += 1;
         } else if let Some(length) = xcom["task_map_length"].as_u64() {
             let length = u32::try_from(length).unwrap();
             view.xcoms.mapped_lengths.insert(task_id, length);
