@@ -224,7 +224,7 @@ pub(crate) fn asset_event_from(row: &AnyRow) -> Result<AssetEvent, Error> {
         source_run_id: columns.id_or_null()?,
         source_task_id: columns.id_or_null()?,
         source_map_index: MapIndex(columns.int()?),
-        source_aliases: columns.from_json()?,
+        source_aliases: columns.decoded()?,
         partition_key: columns.owned_or_null()?,
         timestamp: columns.instant()?,
     })

@@ -188,7 +188,7 @@ pub(crate) fn dag_from(row: &AnyRow) -> Result<Dag, Error> {
         relative_fileloc: columns.owned()?,
         fileloc: columns.owned()?,
         owners: columns.owned()?,
-        tags: columns.from_json()?,
+        tags: columns.decoded()?,
         timetable_summary: columns.owned_or_null()?,
         timetable_description: columns.owned_or_null()?,
         timetable_type: columns.owned()?,
@@ -199,7 +199,7 @@ pub(crate) fn dag_from(row: &AnyRow) -> Result<Dag, Error> {
         max_consecutive_failed_dag_runs: columns.int()?,
         has_task_concurrency_limits: columns.flag()?,
         fail_fast: columns.flag()?,
-        allowed_run_types: columns.from_json_or_null()?,
+        allowed_run_types: columns.decoded_or_null()?,
         next_dagrun: NextDagRun {
             logical_date: columns.instant_or_null()?,
             data_interval_start: columns.instant_or_null()?,

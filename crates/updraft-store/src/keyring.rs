@@ -33,6 +33,12 @@ impl Keyring {
         })
     }
 
+    /// A new random key, as text.
+    #[must_use]
+    pub fn generate_key() -> String {
+        Fernet::generate_key()
+    }
+
     /// Whether [`Keyring::seal`] encrypts.
     pub(crate) fn encrypts(&self) -> bool {
         self.keys.is_some()

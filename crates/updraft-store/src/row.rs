@@ -147,18 +147,19 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn json(&mut self) -> Decoded<Value> {
-        self.from_json()
+        self.decoded()
     }
 
     pub(crate) fn json_or_null(&mut self) -> Decoded<Option<Value>> {
-        self.from_json_or_null()
+        self.decoded_or_null()
     }
 
-    pub(crate) fn from_json<T: serde::Deserialize<'r>>(&mut self) -> Decoded<T> {
+    /// Any type that JSON text describes.
+    pub(crate) fn decoded<T: serde::Deserialize<'r>>(&mut self) -> Decoded<T> {
         serde_json::from_str(self.text()?).map_err(|error| self.wrong(error))
     }
 
-    pub(crate) fn from_json_or_null<T: serde::Deserialize<'r>>(&mut self) -> Decoded<Option<T>> {
+    pub(crate) fn decoded_or_null<T: serde::Deserialize<'r>>(&mut self) -> Decoded<Option<T>> {
         self.text_or_null()?
             .map(serde_json::from_str)
             .transpose()

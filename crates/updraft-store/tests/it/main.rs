@@ -1,5 +1,10 @@
 //! The store suite: one body per behaviour, run on each backend.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic like tests; clippy knows only `#[test]` functions"
+)]
+
 mod assets;
 mod backends;
 mod clearing;
