@@ -15,6 +15,13 @@
 //! | clearing, marking, timing out, failing fast | [`clear`], [`mark`], [`run_timeout`], [`fail_fast`] | |
 //! | which runs a backfill makes | [`backfill`] | [`backfill::plan_backfill`] |
 //!
+//! One look at a running run asks, in this order: has it timed out
+//! ([`run_timeout::plan_run_timeout`]); did its Dag change ([`integrity::plan_integrity`]); what
+//! comes next ([`run::plan_to_fixpoint`], or [`run::plan_finish`] while the Dag is paused).
+//!
+//! Deliberately not here: what the Dag file itself says about time (`updraft-timetable`), runs that
+//! asset events trigger, and everything that is stored or sent.
+//!
 //! Start reading at [`run`]. The rules are those of fact sheet "scheduling semantics"; `§` in this
 //! crate means its sections.
 

@@ -189,17 +189,12 @@ impl Task {
             custom_operator_name: text("_operator_name")?.filter(|name| *name != task_type),
             task_type,
             module: text_or("_task_module", "")?,
-            display_name: match text("_task_display_name")? {
-                Some(name) => Some(name),
-                None => text("task_display_name")?,
-            },
+            display_name: text("_task_display_name")?.or(text("task_display_name")?),
             owner: text_or("owner", "airflow")?,
             group,
             is_mapped,
             needs_expansion: is_mapped || flag("_needs_expansion")?,
-            expand_input: is_mapped
-                .then(|| parse_expand_input(&fields, own, context))
-                .transpose()?,
+            expand_input: parse_expand_input(&fields, own, is_mapped, context)?,
             upstream: Vec::new(),
             downstream: Vec::new(),
             relations: Relations::default(),
@@ -221,10 +216,7 @@ impl Task {
             end_date: fields.instant("end_date")?.or(context.dag.end_date),
             retries: Retries::parse(&fields)?,
             execution_timeout: fields.duration("execution_timeout")?,
-            limits: TaskLimits {
-                max_active_tis_per_dag: fields.count("max_active_tis_per_dag")?,
-                max_active_tis_per_dagrun: fields.count("max_active_tis_per_dagrun")?,
-            },
+            limits: TaskLimits::parse(&fields)?,
             queue: text_or("queue", "default")?,
             pool: PoolName::new(fields.text("pool")?.unwrap_or(crate::pool::DEFAULT_POOL)),
             pool_slots: fields.count("pool_slots")?.unwrap_or(1),
@@ -233,19 +225,9 @@ impl Task {
             priority_weight: own_weight(fields.integer("priority_weight")?.unwrap_or(1)),
             weight_rule: WeightRule::parse(&fields)?,
             total_weight: None,
-            callbacks: Callbacks {
-                on_execute: flag("has_on_execute_callback")?,
-                on_failure: flag("has_on_failure_callback")?,
-                on_success: flag("has_on_success_callback")?,
-                on_retry: flag("has_on_retry_callback")?,
-                on_skipped: flag("has_on_skipped_callback")?,
-            },
+            callbacks: Callbacks::parse(&fields)?,
             has_retry_policy: flag("has_retry_policy")?,
-            email: fields
-                .texts("email")?
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            email: owned(fields.texts("email")?),
             email_on_failure: flag_or_true("email_on_failure")?,
             email_on_retry: flag_or_true("email_on_retry")?,
             do_xcom_push: flag_or_true("do_xcom_push")?,
@@ -261,6 +243,28 @@ pub(super) struct Context<'a> {
     pub(super) dag: &'a DagAttributes,
     pub(super) client_defaults: Option<&'a Object>,
     pub(super) find_task: &'a dyn Fn(&str) -> Option<TaskIndex>,
+}
+
+impl TaskLimits {
+    fn parse(fields: &Fields<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            max_active_tis_per_dag: fields.count("max_active_tis_per_dag")?,
+            max_active_tis_per_dagrun: fields.count("max_active_tis_per_dagrun")?,
+        })
+    }
+}
+
+impl Callbacks {
+    fn parse(fields: &Fields<'_>) -> Result<Self, Error> {
+        let flag = |key| Ok(fields.flag(key)?.unwrap_or(false));
+        Ok(Self {
+            on_execute: flag("has_on_execute_callback")?,
+            on_failure: flag("has_on_failure_callback")?,
+            on_success: flag("has_on_success_callback")?,
+            on_retry: flag("has_on_retry_callback")?,
+            on_skipped: flag("has_on_skipped_callback")?,
+        })
+    }
 }
 
 impl Retries {
@@ -310,16 +314,18 @@ impl WeightRule {
 fn parse_expand_input(
     fields: &Fields<'_>,
     own: &Object,
+    is_mapped: bool,
     context: &Context<'_>,
-) -> Result<ExpandInput, Error> {
-    const ATTRIBUTE: &str = "_expand_input_attr";
-    let key = fields.text(ATTRIBUTE)?.unwrap_or("expand_input");
+) -> Result<Option<ExpandInput>, Error> {
+    if !is_mapped {
+        return Ok(None);
+    }
+    let key = fields.text("_expand_input_attr")?.unwrap_or("expand_input");
     let input = own.get(key).ok_or_else(|| {
-        fields
-            .place
-            .error(key, "expected the input of a mapped task")
+        let problem = "expected the input of a mapped task";
+        fields.place.error(key, problem)
     })?;
-    ExpandInput::parse(fields.place, key, input, &context.find_task)
+    ExpandInput::parse(fields.place, key, input, &context.find_task).map(Some)
 }
 
 /// Airflow does not start *mapped* tasks in the triggerer, whatever they ask for.
@@ -342,6 +348,10 @@ fn parse_executor_config(fields: &Fields<'_>) -> Value {
         }
         _ => Value::Object(Object::new()),
     }
+}
+
+fn owned(texts: Vec<&str>) -> Vec<String> {
+    texts.into_iter().map(str::to_owned).collect()
 }
 
 /// Source: scheduling semantics §5.4.

@@ -31,37 +31,11 @@ fn ticks(from: Timestamp, to: Timestamp, every: SignedDuration) -> Vec<BackfillT
     dates.map(tick).collect()
 }
 
-fn check_backfill(vector: &Value) -> Result<(), String> {
-    let past = if vector["task_depends_on_past"] == json!(true) {
-        "past"
-    } else {
-        ""
-    };
-    let dag = dag(&format!("x: {past}"));
+fn request_of(vector: &Value) -> BackfillRequest {
     let date = |key: &str| instant(vector[key].as_str().unwrap());
-    let (from_date, to_date) = (date("from"), date("to"));
-    let hours = match vector["schedule"].as_str() {
-        Some("@daily") => 24,
-        Some("0 */12 * * *") => 12,
-        Some(other) => panic!("unknown schedule {other}"),
-        None => 0,
-    };
-    let ticks = match hours {
-        0 => Vec::new(),
-        hours => ticks(from_date, to_date, SignedDuration::from_hours(hours)),
-    };
-    let day = |day: &Value| {
-        let days = SignedDuration::from_hours(24 * day.as_i64().unwrap());
-        instant("2026-01-01T00:00:00Z") + days
-    };
-    let existing = vector["existing"].as_array().unwrap().iter().map(|run| {
-        let state = run["state"].as_str().unwrap().parse().unwrap();
-        let id = run["day"].as_i64().unwrap();
-        (day(&run["day"]), ExistingRun { id, state })
-    });
-    let request = BackfillRequest {
-        from_date,
-        to_date,
+    BackfillRequest {
+        from_date: date("from"),
+        to_date: date("to"),
         order: if vector["reverse"] == json!(true) {
             BackfillOrder::NewestFirst
         } else {
@@ -72,7 +46,39 @@ fn check_backfill(vector: &Value) -> Result<(), String> {
             Some("completed") => Reprocess::Completed,
             _ => Reprocess::None,
         },
+    }
+}
+
+fn check_backfill(vector: &Value) -> Result<(), String> {
+    let past = if vector["task_depends_on_past"] == json!(true) {
+        "past"
+    } else {
+        ""
     };
+    let dag = dag(&format!("x: {past}"));
+    let request = request_of(vector);
+    let hours = match vector["schedule"].as_str() {
+        Some("@daily") => 24,
+        Some("0 */12 * * *") => 12,
+        Some(other) => panic!("unknown schedule {other}"),
+        None => 0,
+    };
+    let ticks = match hours {
+        0 => Vec::new(),
+        hours => {
+            let every = SignedDuration::from_hours(hours);
+            ticks(request.from_date, request.to_date, every)
+        }
+    };
+    let day = |day: &Value| {
+        let days = SignedDuration::from_hours(24 * day.as_i64().unwrap());
+        instant("2026-01-01T00:00:00Z") + days
+    };
+    let existing = vector["existing"].as_array().unwrap().iter().map(|run| {
+        let state = run["state"].as_str().unwrap().parse().unwrap();
+        let id = run["day"].as_i64().unwrap();
+        (day(&run["day"]), ExistingRun { id, state })
+    });
     let view = BackfillView {
         dag: &dag,
         timetable_is_periodic: hours > 0,
