@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, TriggerRule, task
+from airflow.sdk import DAG, TriggerRule, chain, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 MIXES = {
@@ -37,16 +37,18 @@ with DAG(
     def skip():
         raise AirflowSkipException("skipped on purpose")
 
-    sources = {"good": good(), "bad": bad(), "skip": skip()}
-    sources["blocked"] = EmptyOperator(task_id="blocked")
-    sources["bad"] >> sources["blocked"]
-
+    # One after the other: a rule that cannot come true any more decides at once, so what it
+    # says depends on which of its upstream tasks ended first.
+    sources = {"good": good(), "bad": bad(), "skip": skip.override(trigger_rule=TriggerRule.ALL_DONE)()}
     # A second good, bad and skipped task, so that a rule sees two of a kind.
     others = {
         "good": good.override(task_id="good_2")(),
-        "bad": bad.override(task_id="bad_2")(),
-        "skip": skip.override(task_id="skip_2")(),
+        "bad": bad.override(task_id="bad_2", trigger_rule=TriggerRule.ALL_DONE)(),
+        "skip": skip.override(task_id="skip_2", trigger_rule=TriggerRule.ALL_DONE)(),
     }
+    chain(*(task for kind in sources for task in (sources[kind], others[kind])))
+    sources["blocked"] = EmptyOperator(task_id="blocked")
+    sources["bad"] >> sources["blocked"]
 
     for mix, kinds in MIXES.items():
         upstream = []

@@ -7,13 +7,16 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::engine::{Engine, EngineKind, Launch, PASSWORD, USERNAME};
+use crate::engine::{Engine, EngineKind, Launch, Started, USERNAME};
 use crate::postgres::Postgres;
 use crate::service::{Service, free_port};
 use crate::workspace;
 
 /// The version we are compatible with, and compare ourselves to.
 pub(crate) const VERSION: &str = "3.3.2";
+
+/// The servers listen on loopback and live for minutes.
+const PASSWORD: &str = "not-a-secret";
 
 /// The Python versions this release of Airflow supports, best first.
 const PYTHONS: [&str; 5] = [
@@ -126,19 +129,20 @@ pub(crate) fn start(launch: &Launch) -> Result<Engine> {
     workspace::output(&mut airflow(&["db", "migrate"]))
         .context("failed to migrate Airflow's database")?;
 
-    let started = Instant::now();
+    let at = Instant::now();
     let mut services = Vec::new();
     for role in ["api-server", "scheduler", "dag-processor", "triggerer"] {
         services.push(Service::start(role, &mut airflow(&[role]), &launch.home)?);
     }
-    Engine::when_ready(
-        EngineKind::Airflow,
-        launch,
+    let started = Started {
+        kind: EngineKind::Airflow,
         port,
-        started,
+        at,
         services,
-        Some(database),
-    )
+        password: |_, _| Some(PASSWORD.to_owned()),
+        database: Some(database),
+    };
+    Engine::when_ready(started, launch)
 }
 
 fn environment(launch: &Launch, database: &Postgres, port: u16) -> Result<Vec<(String, String)>> {

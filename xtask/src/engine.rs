@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::postgres::Postgres;
 use crate::rest::RestClient;
@@ -12,9 +12,6 @@ use crate::{airflow, updraft};
 
 /// The user both engines are given.
 pub(crate) const USERNAME: &str = "admin";
-/// Its password: the servers listen on loopback and live for minutes.
-pub(crate) const PASSWORD: &str = "not-a-secret";
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum EngineKind {
     Updraft,
@@ -81,6 +78,17 @@ impl Launch {
     }
 }
 
+/// The processes of an engine that is not ready yet.
+pub(crate) struct Started {
+    pub(crate) kind: EngineKind,
+    pub(crate) port: u16,
+    pub(crate) at: Instant,
+    pub(crate) services: Vec<Service>,
+    /// Finds the password of [`USERNAME`]; `None` as long as it is not known.
+    pub(crate) password: fn(&[Service], &Launch) -> Option<String>,
+    pub(crate) database: Option<Postgres>,
+}
+
 /// A running engine. Dropping it stops all its processes.
 pub(crate) struct Engine {
     pub(crate) kind: EngineKind,
@@ -95,42 +103,44 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Waits until the started `services` answer as one healthy Airflow, and logs in.
-    pub(crate) fn when_ready(
-        kind: EngineKind,
-        launch: &Launch,
-        port: u16,
-        started: Instant,
-        mut services: Vec<Service>,
-        database: Option<Postgres>,
-    ) -> Result<Self> {
+    /// Waits until what was started answers as one healthy Airflow, and logs in.
+    pub(crate) fn when_ready(started: Started, launch: &Launch) -> Result<Self> {
+        let Started {
+            kind,
+            port,
+            at,
+            mut services,
+            password,
+            database,
+        } = started;
         let mut rest = RestClient::new(port);
-        let deadline = started + READY_MAX;
         loop {
             for service in &mut services {
                 service.require_alive()?;
             }
-            if is_healthy(&rest) && rest.log_in(USERNAME, PASSWORD).is_ok() {
+            let known = password(&services, launch);
+            if is_healthy(&rest)
+                && known.is_some_and(|password| rest.log_in(USERNAME, &password).is_ok())
+            {
                 break;
             }
-            if Instant::now() > deadline {
+            if at.elapsed() > READY_MAX {
                 let tails: Vec<String> = services.iter().map(Service::log_tail).collect();
-                rest.log_in(USERNAME, PASSWORD).with_context(|| {
-                    format!(
-                        "{} is not healthy after {READY_MAX:?}; its logs end:\n{}",
-                        kind.name(),
-                        tails.join("\n---\n")
-                    )
-                })?;
+                bail!(
+                    "{} is not healthy after {READY_MAX:?}, or nobody can log in; its logs end:\n{}",
+                    kind.name(),
+                    tails.join("\n---\n")
+                );
             }
             std::thread::sleep(READY_POLL);
         }
+        let (home, ready_after) = (launch.home.clone(), at.elapsed());
         Ok(Self {
             kind,
             rest,
             port,
-            home: launch.home.clone(),
-            ready_after: started.elapsed(),
+            home,
+            ready_after,
             services,
             _database: database,
         })

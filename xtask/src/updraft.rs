@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::airflow;
-use crate::engine::{Engine, EngineKind, Launch, PASSWORD};
+use crate::engine::{Engine, EngineKind, Launch, Started};
 use crate::service::{Service, free_port};
-use crate::workspace;
+use crate::{airflow, workspace};
+
+/// How the line begins that a first start prints once.
+const PASSWORD_LINE: &str = "Password for user 'admin': ";
 
 pub(crate) fn build() -> Result<()> {
     airflow::install()?;
@@ -35,19 +37,38 @@ pub(crate) fn start(launch: &Launch) -> Result<Engine> {
         .env(
             "AIRFLOW__UPDRAFT__PYTHON",
             airflow::install()?.join("bin/python"),
-        )
-        .env("UPDRAFT_ADMIN_PASSWORD", PASSWORD);
+        );
     if launch.with_examples {
         command.arg("--with-examples");
     }
-    let started = Instant::now();
+    let at = Instant::now();
     let service = Service::start("updraft", &mut command, &launch.home)?;
+    let kind = EngineKind::Updraft;
+    let services = vec![service];
     Engine::when_ready(
-        EngineKind::Updraft,
+        Started {
+            kind,
+            port,
+            at,
+            services,
+            password,
+            database: None,
+        },
         launch,
-        port,
-        started,
-        vec![service],
-        None,
     )
+}
+
+/// Reads the password from what the first start printed, and keeps it for the next starts.
+fn password(services: &[Service], launch: &Launch) -> Option<String> {
+    let kept = launch.home.join("password.txt");
+    if let Ok(password) = std::fs::read_to_string(&kept) {
+        return Some(password);
+    }
+    let text = services.first()?.log_text();
+    let password = text
+        .lines()
+        .find_map(|line| line.strip_prefix(PASSWORD_LINE))?;
+    // Without the file, the next start in this home cannot log in and says so.
+    let _kept = std::fs::write(&kept, password);
+    Some(password.to_owned())
 }

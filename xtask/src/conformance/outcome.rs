@@ -13,6 +13,10 @@ use crate::rest::segment;
 /// Longer XCom values are recorded as their size and a checksum.
 const VALUE_CHARS_MAX: usize = 4_000;
 
+/// The XCom in which branches and short circuits leave what they chose or skipped: Python sets,
+/// whose order differs from process to process.
+const SKIPS_KEY: &str = "skipmixin_key";
+
 /// Everything one session saw.
 #[derive(Default)]
 pub(super) struct Outcomes {
@@ -211,10 +215,13 @@ fn read_xcom(
             segment(task_id),
             segment(key)
         );
-        Some(shortened(portable(
-            engine.rest.get(&path)?["value"].take(),
-            &home,
-        )))
+        let value = portable(engine.rest.get(&path)?["value"].take(), &home);
+        let value = if key == SKIPS_KEY {
+            unordered(value)
+        } else {
+            value
+        };
+        Some(shortened(value))
     };
     Ok(XcomOutcome {
         task_id: task_id.to_owned(),
@@ -235,6 +242,20 @@ fn portable(value: Value, home: &str) -> Value {
             .collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
+}
+
+/// Sorts the lists in an object of lists.
+fn unordered(mut value: Value) -> Value {
+    for list in value
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|object| object.values_mut())
+    {
+        if let Value::Array(items) = list {
+            items.sort_by_key(Value::to_string);
+        }
+    }
+    value
 }
 
 fn shortened(value: Value) -> Value {
