@@ -148,7 +148,7 @@ impl Supervision {
 
     /// SIGTERM goes to the child's group, as Airflow does it, so that `on_kill` can end what it
     /// started in its own way. SIGKILL goes to everything that descends from the child.
-    async fn signal(&self, signal: Signal) {
+    async fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Terminate => {
                 if let Err(error) = killpg(self.pid, UnixSignal::SIGTERM) {
@@ -159,7 +159,7 @@ impl Supervision {
         }
     }
 
-    async fn kill_tree(&self) {
+    async fn kill_tree(&mut self) {
         let (pid, marker) = (self.pid, self.marker.clone());
         self.tasks
             .blocking(move || updraft_python::signal_tree(pid, &marker, UnixSignal::SIGKILL))
@@ -168,7 +168,7 @@ impl Supervision {
 
     /// A child that ended by itself may leave a daemon behind on purpose. One that was stopped or
     /// crashed leaves only orphans, which must not run beside the next try.
-    async fn clean_up(&self, conclusion: &Conclusion) {
+    async fn clean_up(&mut self, conclusion: &Conclusion) {
         match conclusion {
             Conclusion::Completed { .. } | Conclusion::NotStarted { .. } => {}
             Conclusion::Refused(_)

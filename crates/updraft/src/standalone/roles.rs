@@ -1,0 +1,124 @@
+//! Starts the roles and wires them together.
+
+use anyhow::Result;
+use tokio::net::TcpListener;
+use tracing::warn;
+use updraft_api_server::{ApiServer, ApiState};
+use updraft_config::Settings;
+use updraft_dag_processor::DagProcessor;
+use updraft_executor::LocalExecutor;
+use updraft_python::{PythonRuntime, Zygote};
+use updraft_runtime::{OnExit, Tasks};
+use updraft_scheduler::Scheduler;
+use updraft_store::{Dialect, Store};
+use updraft_worker::Worker;
+
+use super::first_start::Keys;
+use super::options::{self, Host};
+use crate::cli::standalone::StandaloneArgs;
+
+/// The running roles.
+pub(super) struct Roles {
+    store: Store,
+    executor: LocalExecutor,
+    worker: Worker,
+}
+
+impl Roles {
+    /// Takes no more work and asks running tasks to end.
+    pub(super) fn stop(&self) {
+        self.executor.stop();
+        self.worker.stop();
+    }
+
+    pub(super) async fn close(self) {
+        self.store.close().await;
+    }
+}
+
+/// Starts every role.
+pub(super) async fn start(
+    settings: &Settings,
+    args: &StandaloneArgs,
+    store: Store,
+    python: PythonRuntime,
+    keys: Keys,
+    listener: TcpListener,
+    tasks: &Tasks,
+) -> Result<Roles> {
+    let host = Host::of_machine()?;
+    let bundles = options::bundles(settings, args, &python)?;
+    let zygote =
+        Zygote::start_in_background(options::zygote(settings, &python, &bundles)?, tasks)?;
+    report_zygote(&zygote, tasks);
+    forward_notifications(&store, tasks);
+
+    let state = ApiState::new(store.clone(), options::api(settings, &keys, &python), tasks.clone());
+    let server = ApiServer { state };
+    tasks.spawn("api-server", OnExit::Shutdown, server.serve(listener, tasks.shutdown()));
+
+    let worker_options = options::worker(settings, &bundles, &host);
+    let worker = Worker::new(store.clone(), zygote.clone(), tasks.clone(), worker_options);
+    let (executor, events) = start_executor(settings, &worker, tasks);
+    let is_alone = store.dialect() == Dialect::Sqlite;
+    let scheduler = Scheduler::start(
+        store.clone(),
+        executor.clone(),
+        events,
+        options::scheduler(settings, is_alone, &host),
+    )
+    .await?;
+    tasks.spawn("scheduler", OnExit::Shutdown, scheduler.run(tasks.shutdown()));
+
+    let processor = DagProcessor::start(
+        store.clone(),
+        zygote,
+        bundles,
+        options::dag_processor(settings, &host),
+        tasks.clone(),
+    )
+    .await?;
+    tasks.spawn("dag-processor", OnExit::Shutdown, processor.run(tasks.shutdown()));
+    Ok(Roles { store, executor, worker })
+}
+
+fn start_executor(
+    settings: &Settings,
+    worker: &Worker,
+    tasks: &Tasks,
+) -> (LocalExecutor, tokio::sync::mpsc::Receiver<updraft_executor::ExecutorEvent>) {
+    let parallelism = usize::try_from(settings.core.parallelism).unwrap_or(usize::MAX);
+    let (worker, shutdown) = (worker.clone(), tasks.shutdown());
+    LocalExecutor::start(tasks.clone(), parallelism, move |workload| {
+        let (worker, shutdown) = (worker.clone(), shutdown.clone());
+        async move {
+            match worker.run(workload, shutdown).await {
+                updraft_worker::Outcome::Settled => updraft_executor::Outcome::Supervised,
+                updraft_worker::Outcome::Refused => updraft_executor::Outcome::Refused,
+                updraft_worker::Outcome::Unsettled(why) => updraft_executor::Outcome::Failed(why),
+            }
+        }
+    })
+}
+
+/// A zygote that cannot start (a broken plugin, say) is reported where users look; work waits.
+fn report_zygote(zygote: &Zygote, tasks: &Tasks) {
+    let zygote = zygote.clone();
+    tasks.spawn("zygote.report", OnExit::Log, async move {
+        if let Err(error) = zygote.ready().await {
+            warn!(%error, "the Python runtime is not ready; tasks and Dag files wait for it");
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+}
+
+fn forward_notifications(store: &Store, tasks: &Tasks) {
+    let (store, shutdown) = (store.clone(), tasks.shutdown());
+    tasks.spawn("store.notifications", OnExit::Log, async move {
+        tokio::select! {
+            () = store.forward_notifications() => {}
+            () = shutdown.cancelled() => {}
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+}
