@@ -116,8 +116,12 @@ struct Conversation<'a> {
 }
 
 /// What happens next in a conversation.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and most are events"
+)]
 enum Step {
-    Event(Box<Event>),
+    Event(Event),
     Exited(ChildStatus),
     TimeIsUp,
     Stop,
@@ -165,14 +169,14 @@ impl Conversation<'_> {
                 () = self.children.shutdown.cancelled() => Step::Stop,
                 () = tokio::time::sleep_until(deadline) => Step::TimeIsUp,
                 report = process.exit.wait() => Step::Exited(report.status),
-                event = next_event(&mut self.channels) => Step::Event(Box::new(event)),
+                event = next_event(&mut self.channels) => Step::Event(event),
             };
             match step {
                 Step::Stop => return End::Stopped,
                 Step::TimeIsUp => return End::TimedOut(self.children.timeout),
                 Step::Exited(status) => return End::Ended(status),
                 Step::Event(event) => {
-                    let handled = tokio::time::timeout_at(deadline, self.on_event(*event)).await;
+                    let handled = tokio::time::timeout_at(deadline, self.on_event(event)).await;
                     match handled {
                         Ok(Ok(())) => {}
                         Ok(Err(bad)) => return End::Garbled(bad),

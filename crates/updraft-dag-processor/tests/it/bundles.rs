@@ -1,0 +1,51 @@
+//! What a bundle may hold.
+
+use std::fs;
+use std::io::Write as _;
+
+use anyhow::Result;
+
+use crate::scene::{Scene, dag_file};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_zip_files_and_ignore_files_are_understood() -> Result<()> {
+    let secretive = "from airflow.sdk import Variable\nVariable.get('x', default=None)\n";
+    let files = [
+        ("team/etl.py", dag_file("etl", &["a"])),
+        (".airflowignore", "ignored*\n".to_owned()),
+        ("ignored.py", dag_file("ignored", &["a"])),
+        ("asks.py", secretive.to_owned() + &dag_file("asks", &["a"])),
+    ];
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (*path, text.as_str()))
+        .collect();
+    let scene = Scene::new(&files).await?;
+    scene.wait_for_dag("asks", |_| true).await?;
+    scene
+        .wait_for_dag("etl", |dag| dag.relative_fileloc == "team/etl.py")
+        .await?;
+
+    let path = scene.bundle().join("pack.zip");
+    let mut archive = zip::ZipWriter::new(fs::File::create(&path)?);
+    archive.start_file("zipped.py", zip::write::SimpleFileOptions::default())?;
+    archive.write_all(dag_file("zipped", &["a"]).as_bytes())?;
+    archive.finish()?;
+    let zipped = scene.wait_for_dag("zipped", |_| true).await?;
+    assert_eq!(zipped.fileloc, path.join("zipped.py").display().to_string());
+    let version = scene.version("zipped").await?;
+    let code = scene
+        .store
+        .read()
+        .await?
+        .find_source_code(version.id)
+        .await?;
+    assert_eq!(code, Some(dag_file("zipped", &["a"])));
+
+    // Long after everything else was parsed.
+    assert_eq!(scene.dag("ignored").await?, None);
+    assert!(scene.import_errors().await?.is_empty());
+    scene.remove("pack.zip")?;
+    scene.wait_for_dag("zipped", |dag| dag.is_stale).await?;
+    Ok(())
+}

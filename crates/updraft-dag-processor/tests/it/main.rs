@@ -1,0 +1,7 @@
+//! The Dag processor with real files, a real store and real Python children.
+
+mod bundles;
+mod callbacks;
+mod life;
+mod misbehaviour;
+mod scene;

@@ -1,0 +1,223 @@
+//! A bundle, a store and a Dag processor that keeps them in step. Every test owns one.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+use updraft_dag_processor::{Bundle, DagProcessor, DagProcessorOptions};
+use updraft_model::DagId;
+use updraft_model::dag::{Dag, DagVersion, ImportError};
+use updraft_model::filter::Page;
+use updraft_python::{ProvisionRequest, Zygote, ZygoteConfig, provision};
+use updraft_runtime::{OnExit, Tasks};
+use updraft_store::listing::ImportErrorFilter;
+use updraft_store::{Keyring, Store, StoreOptions};
+
+/// How long any one step of a test may take.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+pub(crate) const BUNDLE: &str = "dags-folder";
+
+pub(crate) struct Scene {
+    folder: TempDir,
+    pub(crate) store: Store,
+    tasks: Tasks,
+}
+
+impl Scene {
+    /// A processor that watches a bundle with these files.
+    pub(crate) async fn new(files: &[(&str, &str)]) -> Result<Self> {
+        Self::with(files, |_| {}).await
+    }
+
+    pub(crate) async fn with(
+        files: &[(&str, &str)],
+        change: impl FnOnce(&mut DagProcessorOptions),
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let url = format!("sqlite:///{}", folder.path().join("updraft.db").display());
+        let store = Store::open(StoreOptions::new(url, Keyring::parse("")?)).await?;
+        store.migrate().await?;
+        let scene = Self {
+            folder,
+            store,
+            tasks: Tasks::new(),
+        };
+        fs::create_dir(scene.bundle())?;
+        for (path, text) in files {
+            scene.write(path, text)?;
+        }
+        let zygote = Zygote::start(scene.zygote_config()?, &scene.tasks).await?;
+        let mut options = DagProcessorOptions::new(scene.path("logs"));
+        change(&mut options);
+        let bundle = Bundle {
+            name: BUNDLE.into(),
+            path: scene.bundle(),
+            version: None,
+        };
+        let (store, tasks) = (scene.store.clone(), scene.tasks.clone());
+        let processor =
+            DagProcessor::start(store, zygote, vec![bundle], options, tasks.clone()).await?;
+        let run = processor.run(tasks.shutdown());
+        tasks.spawn("dag_processor", OnExit::Shutdown, run);
+        Ok(scene)
+    }
+
+    fn zygote_config(&self) -> Result<ZygoteConfig> {
+        let home = self.folder.path().to_owned();
+        let request = ProvisionRequest {
+            runtime_dir: self.path("runtime"),
+            python: Some(interpreter()),
+            ..ProvisionRequest::default()
+        };
+        let mut config = ZygoteConfig::new(&provision(&request, &mut |_| {})?);
+        let variable = |name: &str, value: String| (name.to_owned(), value);
+        config.environment = vec![
+            variable("PATH", "/usr/bin:/bin".to_owned()),
+            variable("AIRFLOW_HOME", home.display().to_string()),
+            variable(
+                "AIRFLOW__CORE__DAGS_FOLDER",
+                self.bundle().display().to_string(),
+            ),
+            variable("AIRFLOW__CORE__LOAD_EXAMPLES", "False".to_owned()),
+        ];
+        Ok(config)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn bundle(&self) -> PathBuf {
+        self.path("dags")
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.bundle().join(path);
+        let folder = path.parent().context("a folder")?;
+        fs::create_dir_all(folder)?;
+        Ok(fs::write(path, text)?)
+    }
+
+    pub(crate) fn remove(&self, path: &str) -> Result<()> {
+        Ok(fs::remove_file(self.bundle().join(path))?)
+    }
+
+    /// The parse log of a file, reached over the link to the latest day.
+    pub(crate) fn log(&self, path: &str) -> Result<String> {
+        let folder = self.path("logs/latest").join(BUNDLE);
+        Ok(fs::read_to_string(folder.join(format!("{path}.log")))?)
+    }
+
+    pub(crate) async fn dag(&self, dag_id: &str) -> Result<Option<Dag>> {
+        Ok(self
+            .store
+            .read()
+            .await?
+            .find_dag(&DagId::new(dag_id))
+            .await?)
+    }
+
+    pub(crate) async fn version(&self, dag_id: &str) -> Result<DagVersion> {
+        let mut reader = self.store.read().await?;
+        let version = reader.find_latest_version(&DagId::new(dag_id)).await?;
+        version.context("a version")
+    }
+
+    /// Import errors by file name.
+    pub(crate) async fn import_errors(&self) -> Result<Vec<ImportError>> {
+        let mut reader = self.store.read().await?;
+        let page = Page {
+            limit: 100,
+            offset: 0,
+            order_by: vec!["filename".to_owned()],
+        };
+        let listed = reader
+            .list_import_errors(&ImportErrorFilter::default(), &page)
+            .await?;
+        Ok(listed.rows)
+    }
+
+    /// Waits for a Dag that fulfils a condition.
+    pub(crate) async fn wait_for_dag(
+        &self,
+        dag_id: &str,
+        condition: impl Fn(&Dag) -> bool,
+    ) -> Result<Dag> {
+        let started = Instant::now();
+        loop {
+            let dag = self.dag(dag_id).await?;
+            if let Some(dag) = dag.clone().filter(&condition) {
+                return Ok(dag);
+            }
+            let errors = || async { self.import_errors().await };
+            if started.elapsed() > LONG {
+                anyhow::bail!(
+                    "waited too long for `{dag_id}`, found {dag:#?}, {:#?}",
+                    errors().await
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until there are so many import errors.
+    pub(crate) async fn wait_for_import_errors(&self, count: usize) -> Result<Vec<ImportError>> {
+        let started = Instant::now();
+        loop {
+            let errors = self.import_errors().await?;
+            if errors.len() == count {
+                return Ok(errors);
+            }
+            anyhow::ensure!(
+                started.elapsed() < LONG,
+                "expected {count} errors, found {errors:#?}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.tasks.shutdown().cancel();
+    }
+}
+
+/// A Dag with tasks, one after the other.
+pub(crate) fn dag_file(dag_id: &str, tasks: &[&str]) -> String {
+    let mut text = format!(
+        "from airflow.sdk import DAG\n\
+         from airflow.providers.standard.operators.empty import EmptyOperator\n\
+         with DAG({dag_id:?}, schedule=None):\n    pass\n"
+    );
+    for task in tasks {
+        text.push_str(&format!("    EmptyOperator(task_id={task:?})\n"));
+    }
+    text
+}
+
+/// Waits for a condition on files.
+pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
+    let started = Instant::now();
+    while !condition() {
+        anyhow::ensure!(started.elapsed() < LONG, "waited too long until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// `cargo xtask test` says which interpreter has Airflow.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the interpreter is the test's only setting"
+)]
+fn interpreter() -> PathBuf {
+    std::env::var_os("UPDRAFT_TEST_PYTHON").map_or_else(
+        || panic!("set UPDRAFT_TEST_PYTHON to a Python with apache-airflow-core 3.3 in it"),
+        |path: OsString| Path::new(&path).to_owned(),
+    )
+}
