@@ -8,6 +8,7 @@
 //! Start with [`ApiServer`], then [`routes`], which is the table of contents.
 
 mod access;
+mod actions;
 mod audit;
 mod auth;
 mod bulk;
@@ -16,6 +17,7 @@ mod connections;
 mod cursor;
 mod dag_cache;
 mod dag_info;
+mod dag_run_changes;
 mod dag_runs;
 mod dags;
 mod dependencies;

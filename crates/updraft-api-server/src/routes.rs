@@ -7,7 +7,7 @@ use crate::access::Verb::{Read, Write};
 use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
-    auth, connections, dag_info, dag_runs, dags, event_logs, logs, pools, service, task_instances,
+    auth, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, logs, pools, service, task_instances,
     variables, xcoms,
 };
 
@@ -74,6 +74,10 @@ fn add_dag_runs(t: &mut Table) {
     t.add(Op::get("/api/v2/dags/{dag_id}/dagRuns", "get_dag_runs", Dag(Read)), dag_runs::list);
     t.add(Op::post("/api/v2/dags/{dag_id}/dagRuns", "trigger_dag_run", Dag(Write)).audited(), dag_runs::trigger);
     t.add(Op::post("/api/v2/dags/{dag_id}/dagRuns/list", "get_list_dag_runs_batch", Dag(Read)), dag_runs::list_batch);
+    t.add(Op::patch("/api/v2/dags/{dag_id}/dagRuns", "bulk_dag_runs", Dag(Write)).audited(), dag_run_changes::bulk);
+    t.add(Op::patch("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "patch_dag_run", Dag(Write)).audited(), dag_run_changes::patch);
+    t.add(Op::post("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/clear", "clear_dag_run", Dag(Write)).audited(), dag_run_changes::clear_one);
+    t.add(Op::post("/api/v2/dags/{dag_id}/clearDagRuns", "clear_dag_runs", Dag(Write)).audited(), dag_run_changes::clear_many);
     t.add(Op::get("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "get_dag_run", Dag(Read)), dag_runs::get);
     t.add(Op::delete("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "delete_dag_run", Dag(Write)).audited(), dag_runs::delete);
 }

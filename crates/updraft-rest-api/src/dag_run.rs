@@ -8,7 +8,7 @@ use updraft_model::filter::Range;
 use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType, RunId};
 
 use crate::dag::DagVersionResponse;
-use crate::fields::{Body, Fields};
+use crate::fields::{Body, Fields, read_body};
 use crate::time::{ApiTime, api_time, offset_of};
 use crate::value;
 
@@ -265,5 +265,56 @@ impl Body for BulkDagRunBody {
             dag_id: fields.optional("dag_id", value::text),
             patch: DagRunPatchBody::read(fields),
         }
+    }
+}
+
+/// The body that clears several runs.
+#[derive(Clone, Debug)]
+pub struct BulkDagRunClearBody {
+    pub dry_run: bool,
+    pub only_failed: bool,
+    pub only_new: bool,
+    pub run_on_latest_version: Option<bool>,
+    pub note: Option<String>,
+    pub dag_runs: Vec<BulkDagRunBody>,
+}
+
+impl Body for BulkDagRunClearBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let partition_key = fields.optional("partition_key", value::text);
+        let from = fields.optional("partition_date_start", value::instant);
+        let until = fields.optional("partition_date_end", value::instant);
+        let body = Self {
+            dry_run: fields.or("dry_run", true, value::boolean),
+            only_failed: fields.or("only_failed", false, value::boolean),
+            only_new: fields.or("only_new", false, value::boolean),
+            run_on_latest_version: fields.optional("run_on_latest_version", value::boolean),
+            note: fields.optional("note", value::text_up_to(NOTE_CHARS_MAX)),
+            dag_runs: fields.or(
+                "dag_runs",
+                Vec::new(),
+                value::list_of(read_body::<BulkDagRunBody>),
+            ),
+        };
+        let selectors = [
+            !body.dag_runs.is_empty(),
+            partition_key.is_some(),
+            from.is_some() || until.is_some(),
+        ];
+        fields.rule(
+            selectors.iter().filter(|given| **given).count() == 1,
+            "Exactly one of dag_runs (non-empty), partition_key, or a partition date window \
+             (partition_date_start / partition_date_end) must be provided.",
+        );
+        fields.rule(
+            !(body.only_new && body.only_failed),
+            "only_new and only_failed are mutually exclusive",
+        );
+        // Runs are not selected by their partition yet; saying so beats clearing nothing.
+        fields.rule(
+            !body.dag_runs.is_empty(),
+            "selecting runs by partition is not available in this version of Updraft",
+        );
+        body
     }
 }
