@@ -57,14 +57,25 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<()> {
         say(&format!("Password for user 'admin': {password}"));
         say("It is stored as a hash only and not shown again.");
     }
-    let shown = settings.api.base_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    say(&format!("Updraft is ready at {shown} after {:.1} s", began.elapsed().as_secs_f64()));
+    let shown = settings
+        .api
+        .base_url
+        .clone()
+        .unwrap_or_else(|| format!("http://{address}"));
+    say(&format!(
+        "Updraft is ready at {shown} after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
     wait_for_end(&tasks).await?;
     stop(started, &tasks, &settings).await
 }
 
 fn init_log(settings: &Settings) -> Result<()> {
-    let format = if settings.logging.json_logs { LogFormat::Json } else { LogFormat::Text };
+    let format = if settings.logging.json_logs {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    };
     let level = options::log_filter(settings);
     updraft_runtime::init_log(&level, format).context("failed to start the process log")
 }
@@ -112,16 +123,20 @@ async fn wait_for_end(tasks: &Tasks) -> Result<()> {
 async fn stop(roles: roles::Roles, tasks: &Tasks, settings: &Settings) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let failure = tasks.failure();
-    roles.stop();
+    let ended = async {
+        let store = roles.stop().await;
+        let is_clean = tasks.drain(settings.updraft.shutdown_timeout).await;
+        store.close().await;
+        is_clean
+    };
     tokio::select! {
-        clean = tasks.drain(settings.updraft.shutdown_timeout) => {
+        clean = ended => {
             if !clean {
                 warn!("some work did not end in time; it is taken up again at the next start");
             }
         }
         _ = interrupt.recv() => bail!("interrupted again while stopping"),
     }
-    roles.close().await;
     match failure {
         Some(failure) => bail!(failure),
         None => Ok(()),

@@ -39,7 +39,8 @@ impl Home {
                 );
             }
             Err((_, errno)) => {
-                return Err(errno).with_context(|| format!("failed to lock `{}`", lock_path.display()));
+                return Err(errno)
+                    .with_context(|| format!("failed to lock `{}`", lock_path.display()));
             }
         };
         lock.set_len(0)
@@ -58,7 +59,10 @@ mod tests {
     fn a_home_belongs_to_one_process_and_the_second_hears_which() {
         let folder = tempfile::tempdir().unwrap();
         let first = Home::take(folder.path()).unwrap();
-        let error = Home::take(folder.path()).err().expect("the home is taken").to_string();
+        let error = Home::take(folder.path())
+            .err()
+            .expect("the home is taken")
+            .to_string();
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         drop(first);
         assert!(Home::take(folder.path()).is_ok());

@@ -9,8 +9,8 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use updraft_api_server::{ApiSettings, HealthThresholds};
 use updraft_config::{Environment, IgnoreFileSyntax, LogLevel, Lookups, Origin, Settings, Values};
-use updraft_dag_run::RunRules;
 use updraft_dag_processor::{Bundle, DagProcessorOptions, DiscoveryRules, IgnoreSyntax};
+use updraft_dag_run::RunRules;
 use updraft_execution::AnswerOptions;
 use updraft_python::{ProvisionRequest, PythonRuntime, ZygoteConfig};
 use updraft_scheduler::SchedulerOptions;
@@ -47,7 +47,9 @@ pub(super) fn load_settings(args: &StandaloneArgs) -> Result<Settings> {
 /// A folder `dags` where the command was typed goes before the default below the home folder, but
 /// not before a setting.
 fn dags_beside_us(values: &Values) -> Option<PathBuf> {
-    let is_set = values.get("core", "dags_folder").is_some_and(|value| !matches!(value.origin, Origin::Default));
+    let is_set = values
+        .get("core", "dags_folder")
+        .is_some_and(|value| !matches!(value.origin, Origin::Default));
     let folder = std::path::absolute("dags").ok()?;
     (!is_set && folder.is_dir()).then_some(folder)
 }
@@ -85,15 +87,23 @@ pub(super) fn bundles(
             .with_context(|| format!("Dag bundle `{}`", bundle.name))?;
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("failed to create the Dags folder `{}`", folder.display()))?;
-        bundles.push(Bundle { name: bundle.name.as_str().into(), path: folder, version: None });
+        bundles.push(Bundle {
+            name: bundle.name.as_str().into(),
+            path: folder,
+            version: None,
+        });
     }
     if args.with_examples {
         let airflow = python.interpreter.airflow.iter();
-        bundles.extend(airflow.flat_map(|airflow| &airflow.example_bundles).map(|example| Bundle {
-            name: example.name.as_str().into(),
-            path: example.path.clone(),
-            version: None,
-        }));
+        bundles.extend(
+            airflow
+                .flat_map(|airflow| &airflow.example_bundles)
+                .map(|example| Bundle {
+                    name: example.name.as_str().into(),
+                    path: example.path.clone(),
+                    version: None,
+                }),
+        );
     }
     Ok(bundles)
 }
@@ -108,7 +118,10 @@ fn local_folder(
         classpath == LOCAL,
         "class `{classpath}` is not available yet; expected `{LOCAL}`"
     );
-    let path = kwargs.get("path").and_then(serde_json::Value::as_str).map(Path::new);
+    let path = kwargs
+        .get("path")
+        .and_then(serde_json::Value::as_str)
+        .map(Path::new);
     std::path::absolute(path.unwrap_or(&settings.core.dags_folder)).map_err(Into::into)
 }
 
@@ -120,10 +133,15 @@ pub(super) fn zygote(
 ) -> Result<ZygoteConfig> {
     let home = settings.values.home.clone();
     let process = Environment::of_process();
-    let inherited = process.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let inherited = process
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut environment: BTreeMap<String, String> =
         settings.child_environment(inherited).into_iter().collect();
-    environment.insert("AIRFLOW_HOME".to_owned(), home.to_string_lossy().into_owned());
+    environment.insert(
+        "AIRFLOW_HOME".to_owned(),
+        home.to_string_lossy().into_owned(),
+    );
     environment.insert("_AIRFLOW_PROCESS_CONTEXT".to_owned(), "client".to_owned());
     environment.insert(
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST".to_owned(),
@@ -133,7 +151,9 @@ pub(super) fn zygote(
     Ok(ZygoteConfig {
         environment: environment.into_iter().collect(),
         // Some of the example Dags need plugins that come with them.
-        example_plugins: bundles.iter().any(|bundle| bundle.name.as_str() == "example_dags"),
+        example_plugins: bundles
+            .iter()
+            .any(|bundle| bundle.name.as_str() == "example_dags"),
         idle_children: usize::try_from(settings.updraft.prefork)?,
         ..config
     })
@@ -159,7 +179,8 @@ fn bundle_list(bundles: &[Bundle]) -> Result<String> {
 /// What is masked in logs beyond what a task says itself.
 pub(super) fn masker(settings: &Settings) -> MaskerConfig {
     MaskerConfig {
-        secret_length_min: usize::try_from(settings.logging.min_length_masked_secret).unwrap_or(usize::MAX),
+        secret_length_min: usize::try_from(settings.logging.min_length_masked_secret)
+            .unwrap_or(usize::MAX),
         extra_sensitive_names: settings.core.sensitive_var_conn_names.clone(),
         hide_sensitive_fields: settings.core.hide_sensitive_var_conn_fields,
     }
@@ -195,7 +216,14 @@ pub(super) fn worker(settings: &Settings, bundles: &[Bundle], host: &Host) -> Wo
         masker: masker(settings),
         bundles: bundles
             .iter()
-            .map(|bundle| (bundle.name.clone(), BundleFolder { path: bundle.path.clone() }))
+            .map(|bundle| {
+                (
+                    bundle.name.clone(),
+                    BundleFolder {
+                        path: bundle.path.clone(),
+                    },
+                )
+            })
             .collect(),
         answers: answers(settings),
     }
@@ -224,17 +252,31 @@ pub(super) fn scheduler(settings: &Settings, is_alone: bool, host: &Host) -> Sch
 
 /// Standalone has one executor; it answers to every name that the settings give to executors.
 fn executor_names(executors: &[String]) -> Vec<smol_str::SmolStr> {
-    const LOCAL: [&str; 2] =
-        ["LocalExecutor", "airflow.executors.local_executor.LocalExecutor"];
-    let configured = executors.iter().flat_map(|entry| entry.split(':')).map(Into::into);
-    LOCAL.iter().map(|name| (*name).into()).chain(configured).collect()
+    const LOCAL: [&str; 2] = [
+        "LocalExecutor",
+        "airflow.executors.local_executor.LocalExecutor",
+    ];
+    let configured = executors
+        .iter()
+        .flat_map(|entry| entry.split(':'))
+        .map(Into::into);
+    LOCAL
+        .iter()
+        .map(|name| (*name).into())
+        .chain(configured)
+        .collect()
 }
 
 pub(super) fn dag_processor(settings: &Settings, host: &Host) -> DagProcessorOptions {
     let config = &settings.dag_processor;
     DagProcessorOptions {
-        log_folder: settings.logging.dag_processor_child_process_log_directory.clone(),
-        parsing_processes: usize::try_from(config.parsing_processes).unwrap_or(1).max(1),
+        log_folder: settings
+            .logging
+            .dag_processor_child_process_log_directory
+            .clone(),
+        parsing_processes: usize::try_from(config.parsing_processes)
+            .unwrap_or(1)
+            .max(1),
         min_file_process_interval: config.min_file_process_interval,
         refresh_interval: config.refresh_interval,
         bundle_refresh_check_interval: config.bundle_refresh_check_interval,

@@ -1,5 +1,7 @@
 //! Starts the roles and wires them together.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use tokio::net::TcpListener;
 use tracing::warn;
@@ -17,6 +19,9 @@ use super::first_start::Keys;
 use super::options::{self, Host};
 use crate::cli::standalone::StandaloneArgs;
 
+/// How long running tasks may take to end by themselves when everything stops.
+const TASK_GRACE: Duration = Duration::from_secs(3);
+
 /// The running roles.
 pub(super) struct Roles {
     store: Store,
@@ -25,14 +30,14 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    /// Takes no more work and asks running tasks to end.
-    pub(super) fn stop(&self) {
+    /// Takes no more work, lets short tasks end and hands the others back. What is left is the
+    /// store, to be closed when everybody is done with it.
+    pub(super) async fn stop(self) -> Store {
         self.executor.stop();
-        self.worker.stop();
-    }
-
-    pub(super) async fn close(self) {
-        self.store.close().await;
+        if let Err(error) = self.worker.stop(TASK_GRACE).await {
+            warn!(%error, "failed to hand running tasks back; the next start takes them over");
+        }
+        self.store
     }
 }
 
@@ -48,14 +53,21 @@ pub(super) async fn start(
 ) -> Result<Roles> {
     let host = Host::of_machine()?;
     let bundles = options::bundles(settings, args, &python)?;
-    let zygote =
-        Zygote::start_in_background(options::zygote(settings, &python, &bundles)?, tasks)?;
+    let zygote = Zygote::start_in_background(options::zygote(settings, &python, &bundles)?, tasks)?;
     report_zygote(&zygote, tasks);
     forward_notifications(&store, tasks);
 
-    let state = ApiState::new(store.clone(), options::api(settings, &keys, &python), tasks.clone());
+    let state = ApiState::new(
+        store.clone(),
+        options::api(settings, &keys, &python),
+        tasks.clone(),
+    );
     let server = ApiServer { state };
-    tasks.spawn("api-server", OnExit::Shutdown, server.serve(listener, tasks.shutdown()));
+    tasks.spawn(
+        "api-server",
+        OnExit::Shutdown,
+        server.serve(listener, tasks.shutdown()),
+    );
 
     let worker_options = options::worker(settings, &bundles, &host);
     let worker = Worker::new(store.clone(), zygote.clone(), tasks.clone(), worker_options);
@@ -68,7 +80,11 @@ pub(super) async fn start(
         options::scheduler(settings, is_alone, &host),
     )
     .await?;
-    tasks.spawn("scheduler", OnExit::Shutdown, scheduler.run(tasks.shutdown()));
+    tasks.spawn(
+        "scheduler",
+        OnExit::Shutdown,
+        scheduler.run(tasks.shutdown()),
+    );
 
     let processor = DagProcessor::start(
         store.clone(),
@@ -78,15 +94,26 @@ pub(super) async fn start(
         tasks.clone(),
     )
     .await?;
-    tasks.spawn("dag-processor", OnExit::Shutdown, processor.run(tasks.shutdown()));
-    Ok(Roles { store, executor, worker })
+    tasks.spawn(
+        "dag-processor",
+        OnExit::Shutdown,
+        processor.run(tasks.shutdown()),
+    );
+    Ok(Roles {
+        store,
+        executor,
+        worker,
+    })
 }
 
 fn start_executor(
     settings: &Settings,
     worker: &Worker,
     tasks: &Tasks,
-) -> (LocalExecutor, tokio::sync::mpsc::Receiver<updraft_executor::ExecutorEvent>) {
+) -> (
+    LocalExecutor,
+    tokio::sync::mpsc::Receiver<updraft_executor::ExecutorEvent>,
+) {
     let parallelism = usize::try_from(settings.core.parallelism).unwrap_or(usize::MAX);
     let (worker, shutdown) = (worker.clone(), tasks.shutdown());
     LocalExecutor::start(tasks.clone(), parallelism, move |workload| {
