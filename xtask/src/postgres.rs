@@ -112,7 +112,15 @@ fn wait_until_ready(bin: &Path, port: u16, service: &mut Service) -> Result<()> 
     loop {
         service.require_alive()?;
         let mut probe = Command::new(bin.join("pg_isready"));
-        probe.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+        probe.args([
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+            "-p",
+            &port.to_string(),
+        ]);
         if workspace::output(&mut probe).is_ok() {
             return Ok(());
         }
