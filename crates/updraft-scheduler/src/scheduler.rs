@@ -77,7 +77,7 @@ pub struct Scheduler {
 enum Reason {
     Shutdown,
     Change(Result<Change, RecvError>),
-    Event(ExecutorEvent),
+    Event(Box<ExecutorEvent>),
     Timer,
 }
 
@@ -161,7 +161,7 @@ impl Scheduler {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => Reason::Shutdown,
-            Some(event) = self.events.recv() => Reason::Event(event),
+            Some(event) = self.events.recv() => Reason::Event(Box::new(event)),
             change = self.changes.recv() => Reason::Change(change),
             () = timer => Reason::Timer,
         }
@@ -171,7 +171,7 @@ impl Scheduler {
         match reason {
             Reason::Change(Ok(change)) => self.agenda.on_change(change),
             Reason::Change(Err(_)) => self.agenda.on_change(Change::Everything),
-            Reason::Event(event) => self.upkeep.on_executor_event(event),
+            Reason::Event(event) => self.upkeep.on_executor_event(*event),
             Reason::Shutdown | Reason::Timer => {}
         }
         // Whatever it was, a slot may have come free.
@@ -182,7 +182,7 @@ impl Scheduler {
     fn take_in_waiting(&mut self) {
         for _ in 0..BATCH_MAX {
             if let Ok(event) = self.events.try_recv() {
-                self.take_in(Reason::Event(event));
+                self.take_in(Reason::Event(Box::new(event)));
                 continue;
             }
             match self.changes.try_recv() {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::warn;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
 use updraft_runtime::CancellationToken;
@@ -21,6 +21,8 @@ const STOPS_MAX: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Running {
     tasks: Arc<Mutex<BTreeMap<TaskInstanceId, Entry>>>,
+    /// Notified when a task leaves the list.
+    left: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -113,7 +115,19 @@ impl Running {
             .collect()
     }
 
-    fn all(&self) -> Vec<TaskInstanceId> {
+    /// Waits until no task runs here.
+    pub(crate) async fn until_empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.lock().is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Everything that runs here.
+    pub(crate) fn all(&self) -> Vec<TaskInstanceId> {
         self.lock().keys().copied().collect()
     }
 
@@ -125,5 +139,6 @@ impl Running {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.running.lock().remove(&self.id);
+        self.running.left.notify_waiters();
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 use updraft_execution::LogFile;
-use updraft_model::BundleName;
 use updraft_model::workload::Workload;
+use updraft_model::{BundleName, TaskInstanceId};
 use updraft_python::{ChildHandle, ChildKind, Zygote};
-use updraft_runtime::{CancellationToken, Clock, OnExit, Tasks};
-use updraft_store::{RunKey, Store};
+use updraft_runtime::{CancellationToken, Clock, Ids, OnExit, Tasks};
+use updraft_store::{RunKey, Store, Succession};
 use updraft_task_comms::masker::{MaskerConfig, SecretsMasker};
 use updraft_task_comms::message;
 use updraft_task_comms::session::{
@@ -91,9 +92,46 @@ impl Worker {
         }
     }
 
-    /// Tells every running task to stop; [`Worker::run`] returns as they end.
-    pub fn stop(&self) {
-        self.shared.running.stop_all(StopReason::WorkerShutdown);
+    /// Lets running tasks end by themselves for `grace`, then hands the rest back: their rows go
+    /// back to no state under a new id, so that the next start runs them again, and their
+    /// processes are stopped. [`Worker::run`] returns as they end.
+    ///
+    /// # Errors
+    /// When the store fails; nothing is handed back then, and the next start finds the rows
+    /// orphaned.
+    pub async fn stop(&self, grace: Duration) -> Result<(), updraft_store::Error> {
+        let shared = &self.shared;
+        // Waiting longer serves nobody: an early end of the last task ends the wait.
+        let _ = tokio::time::timeout(grace, shared.running.until_empty()).await;
+        let ids = shared.running.all();
+        let handed_back = shared.store.retry(|| self.hand_back(&ids)).await;
+        shared.running.stop_all(StopReason::Superseded);
+        if let Ok(count @ 1..) = handed_back {
+            info!(
+                count,
+                "handed running tasks back; they start over at the next start"
+            );
+        }
+        handed_back.map(|_| ())
+    }
+
+    async fn hand_back(&self, ids: &[TaskInstanceId]) -> Result<usize, updraft_store::Error> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let mut tx = self.shared.store.write().await?;
+        let mut successions = Vec::new();
+        for id in ids {
+            let ti = tx.lock_task_instance(*id).await?;
+            if ti.is_some_and(|ti| ti.state.is_executing()) {
+                let new = TaskInstanceId(Ids.uuid());
+                successions.push(Succession { old: *id, new });
+            }
+        }
+        tx.reset_orphans(&successions, self.shared.clock.now())
+            .await?;
+        tx.commit().await?;
+        Ok(successions.len())
     }
 
     /// Runs one workload to its end.
@@ -154,7 +192,7 @@ impl Worker {
     fn without_child(&self, mut session: TaskSession, mut log: LogFile, why: String) -> Outcome {
         let now = Moment {
             at: self.shared.clock.now(),
-            elapsed: std::time::Duration::ZERO,
+            elapsed: Duration::ZERO,
         };
         for effect in session.on_event(Event::ForkFailed { why: why.clone() }, now) {
             if let updraft_task_comms::session::Effect::WriteLog(line) = effect {
