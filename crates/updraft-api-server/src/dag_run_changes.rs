@@ -8,8 +8,7 @@ use updraft_rest_api::bulk::{
     BulkAction, BulkActionResponse, BulkBody, BulkResponse, Deletion, Otherwise,
 };
 use updraft_rest_api::dag_run::{
-    BulkDagRunBody, BulkDagRunClearBody, DagRunClearBody, DagRunCollectionResponse,
-    DagRunPatchBody,
+    BulkDagRunBody, BulkDagRunClearBody, DagRunClearBody, DagRunCollectionResponse, DagRunPatchBody,
 };
 use updraft_rest_api::python_repr::repr_text;
 use updraft_rest_api::task_instance::{
@@ -89,7 +88,15 @@ pub(crate) async fn clear_one(call: Call) -> Answer {
         return ok(&would_clear(task_instances));
     }
     let moves = body.only_new || body.run_on_latest_version.unwrap_or(false);
-    clear_run(&call, &mut reader, &key, body.only_failed, body.only_new, moves).await?;
+    clear_run(
+        &call,
+        &mut reader,
+        &key,
+        body.only_failed,
+        body.only_new,
+        moves,
+    )
+    .await?;
     if let Some(note) = &body.note {
         write_note(&call, &key, Some(note)).await?;
     }
@@ -97,9 +104,7 @@ pub(crate) async fn clear_one(call: Call) -> Answer {
     ok(&response(&mut reader, run).await?)
 }
 
-fn would_clear(
-    task_instances: Vec<TaskInstanceResponse>,
-) -> ClearTaskInstanceCollectionResponse {
+fn would_clear(task_instances: Vec<TaskInstanceResponse>) -> ClearTaskInstanceCollectionResponse {
     ClearTaskInstanceCollectionResponse {
         total_entries: task_instances.len(),
         task_instances,
@@ -116,7 +121,11 @@ async fn rows_to_clear(
     let filter = TaskInstanceFilter {
         dag_ids: vec![key.dag_id.clone()],
         run_ids: vec![key.run_id.clone()],
-        states: if only_failed { failed.to_vec() } else { Vec::new() },
+        states: if only_failed {
+            failed.to_vec()
+        } else {
+            Vec::new()
+        },
         ..TaskInstanceFilter::default()
     };
     select_rows(reader, filter, None, call.state.clock().now()).await
@@ -151,7 +160,9 @@ async fn new_tasks(
     run: &DagRun,
 ) -> Result<NewTaskCollectionResponse, ApiError> {
     let dag = call.require_serialized(reader, &run.dag_id).await?;
-    let rows = reader.load_task_instances_of_run(&run.dag_id, &run.run_id).await?;
+    let rows = reader
+        .load_task_instances_of_run(&run.dag_id, &run.run_id)
+        .await?;
     let new = dag
         .tasks()
         .iter()
@@ -192,7 +203,15 @@ pub(crate) async fn clear_many(call: Call) -> Answer {
     let mut runs = Vec::new();
     for key in &keys {
         let moves = body.only_new || body.run_on_latest_version.unwrap_or(false);
-        clear_run(&call, &mut reader, key, body.only_failed, body.only_new, moves).await?;
+        clear_run(
+            &call,
+            &mut reader,
+            key,
+            body.only_failed,
+            body.only_new,
+            moves,
+        )
+        .await?;
         if let Some(note) = &body.note {
             write_note(&call, key, Some(note)).await?;
         }
@@ -250,8 +269,10 @@ pub(crate) async fn bulk(call: Call) -> Answer {
                 on_non_existence,
             } => {
                 let applied = answer.update.get_or_insert_default();
-                let entities: Vec<(BulkDagRunBody, Value)> =
-                    entities.into_iter().map(|each| (each.body, each.sent)).collect();
+                let entities: Vec<(BulkDagRunBody, Value)> = entities
+                    .into_iter()
+                    .map(|each| (each.body, each.sent))
+                    .collect();
                 let mask = update_mask.as_deref();
                 update_all(&call, &entities, mask, on_non_existence, applied).await?;
             }
@@ -275,13 +296,17 @@ async fn update_all(
     applied: &mut BulkActionResponse,
 ) -> Result<(), ApiError> {
     let mut reader = call.reader().await?;
-    let named = entities.iter().map(|(body, _)| (body.dag_id.as_deref(), &body.dag_run_id));
+    let named = entities
+        .iter()
+        .map(|(body, _)| (body.dag_id.as_deref(), &body.dag_run_id));
     let found = find_all(call, &mut reader, named, on_non_existence, applied).await?;
     for (run, (body, sent)) in found.iter().zip(entities) {
         if let Some(run) = run {
             let fields = changed_fields(sent, mask);
             change(call, &mut reader, run, &body.patch, &fields).await?;
-            applied.success.push(format!("{}.{}", run.dag_id, run.run_id));
+            applied
+                .success
+                .push(format!("{}.{}", run.dag_id, run.run_id));
         }
     }
     Ok(())
@@ -348,7 +373,10 @@ async fn delete_all(
         let name = format!("{}.{}", key.dag_id, key.run_id);
         if refused {
             let run_id = &key.run_id;
-            applied.refuse(409, format!("The DagRun `{run_id}` runs and cannot be deleted"));
+            applied.refuse(
+                409,
+                format!("The DagRun `{run_id}` runs and cannot be deleted"),
+            );
         } else {
             applied.success.push(name);
         }

@@ -32,6 +32,7 @@ mod server;
 mod service;
 mod state;
 mod table;
+mod task_instance_changes;
 mod task_instances;
 mod variables;
 mod xcoms;

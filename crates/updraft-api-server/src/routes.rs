@@ -7,8 +7,8 @@ use crate::access::Verb::{Read, Write};
 use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
-    auth, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, logs, pools, service, task_instances,
-    variables, xcoms,
+    auth, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, logs, pools, service,
+    task_instance_changes, task_instances, variables, xcoms,
 };
 
 /// Where a run is.
@@ -86,7 +86,16 @@ fn add_dag_runs(t: &mut Table) {
 fn add_task_instances(t: &mut Table) {
     t.add(Op::get(concat!(run!(), "/taskInstances"), "get_task_instances", Dag(Read)), task_instances::list);
     t.add(Op::post(concat!(run!(), "/taskInstances/list"), "get_task_instances_batch", Dag(Read)).audited(), task_instances::list_batch);
+    t.add(Op::patch(concat!(run!(), "/taskInstances"), "bulk_task_instances", Dag(Write)), task_instance_changes::bulk);
+    t.add(Op::post("/api/v2/dags/{dag_id}/clearTaskInstances", "post_clear_task_instances", Dag(Write)).audited(), task_instance_changes::clear_many);
+    t.add(Op::patch(concat!(run!(), "/taskGroupInstances/{group_id}"), "patch_task_group_instances", Dag(Write)).audited(), task_instance_changes::patch_group);
+    t.add(Op::patch(concat!(run!(), "/taskGroupInstances/{group_id}/dry_run"), "patch_task_group_instances_dry_run", Dag(Write)), task_instance_changes::dry_run_group);
     t.add(Op::get(concat!(ti!(), ""), "get_task_instance", Dag(Read)), task_instances::get);
+    t.add(Op::patch(concat!(ti!(), ""), "patch_task_instance", Dag(Write)).audited(), task_instance_changes::patch);
+    t.add(Op::delete(concat!(ti!(), ""), "delete_task_instance", Dag(Write)), task_instance_changes::delete);
+    t.add(Op::patch(concat!(ti!(), "/dry_run"), "patch_task_instance_dry_run", Dag(Write)), task_instance_changes::dry_run);
+    t.add(Op::patch(concat!(ti!(), "/{map_index}"), "patch_task_instance_by_map_index", Dag(Write)).audited(), task_instance_changes::patch_mapped);
+    t.add(Op::patch(concat!(ti!(), "/{map_index}/dry_run"), "patch_task_instance_dry_run_by_map_index", Dag(Write)), task_instance_changes::dry_run_mapped);
     t.add(Op::get(concat!(ti!(), "/listMapped"), "get_mapped_task_instances", Dag(Read)), task_instances::list_mapped);
     t.add(Op::get(concat!(ti!(), "/dependencies"), "get_task_instance_dependencies", Dag(Read)), task_instances::dependencies);
     t.add(Op::get(concat!(ti!(), "/{map_index}/dependencies"), "get_task_instance_dependencies_by_map_index", Dag(Read)), task_instances::dependencies_mapped);

@@ -414,7 +414,7 @@ async fn tries_of(call: Call, map_index: MapIndex) -> Answer {
     })
 }
 
-/// Past tries in order, then the present one, unless it waits for its next.
+/// Past tries in order, then the present one.
 pub(crate) async fn load_tries(
     call: &Call,
     reader: &mut Reader,
@@ -425,13 +425,8 @@ pub(crate) async fn load_tries(
         .load_past_tries(&key.dag_id, &key.run_id, &call.task_id(), map_index)
         .await?;
     if let Some(present) = find_one(call, reader, map_index).await? {
-        let waits = matches!(
-            present.state,
-            TaskInstanceState::NoStatus | TaskInstanceState::UpForRetry
-        ) && rows
-            .iter()
-            .any(|past| past.try_number == present.try_number);
-        if !waits {
+        // One that waits for its next try is in the past tries already.
+        if present.state != TaskInstanceState::UpForRetry {
             rows.push(present);
         }
     }

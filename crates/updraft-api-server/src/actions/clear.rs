@@ -4,20 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use updraft_model::{DagVersionId, TaskInstanceId, TaskInstanceState};
 use updraft_model::dag::DagVersion;
 use updraft_model::dag_run::DagRun;
 use updraft_model::serialized::{SerializedDag, Task};
 use updraft_model::task_instance::TaskInstance;
+use updraft_model::{DagVersionId, TaskInstanceId, TaskInstanceState};
 use updraft_planning::clear::{
     ClearView, RunAfterClear, RunningInstances, StillRunning, plan_clear_instance, plan_clear_run,
 };
 use updraft_planning::integrity::{Identity, new_task_instance, plan_new_task_instances};
 use updraft_planning::run_state::RunTimes;
 use updraft_runtime::Ids;
-use updraft_store::{
-    Change, Reader, ResetFields, RunClear, RunKey, TaskInstanceClear, Tx,
-};
+use updraft_store::{Change, Reader, ResetFields, RunClear, RunKey, TaskInstanceClear, Tx};
 
 use crate::error::ApiError;
 use crate::state::ApiState;

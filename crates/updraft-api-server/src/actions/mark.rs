@@ -99,7 +99,10 @@ async fn runs_of(
         ..Page::default()
     };
     let listed = reader.list_dag_runs(&filter, &everything, now).await?;
-    let dated = listed.rows.into_iter().filter(|run| run.logical_date.is_some());
+    let dated = listed
+        .rows
+        .into_iter()
+        .filter(|run| run.logical_date.is_some());
     Ok(dated.map(|run| run.run_id).collect())
 }
 

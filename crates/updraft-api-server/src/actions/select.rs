@@ -61,7 +61,9 @@ pub(crate) async fn select_rows(
         offset: 0,
         order_by: vec!["id".to_owned()],
     };
-    let listed = reader.list_task_instances(&filter, &everything, now).await?;
+    let listed = reader
+        .list_task_instances(&filter, &everything, now)
+        .await?;
     let mut rows = listed.rows;
     if let Some(selectors) = selectors {
         rows.retain(|row| selectors.iter().any(|selector| selects(selector, row)));
@@ -71,5 +73,7 @@ pub(crate) async fn select_rows(
 
 fn selects(selector: &Selector, row: &TaskInstance) -> bool {
     selector.task_id == row.task_id
-        && selector.map_index.is_none_or(|index| index == row.map_index)
+        && selector
+            .map_index
+            .is_none_or(|index| index == row.map_index)
 }

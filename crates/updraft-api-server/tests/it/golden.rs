@@ -19,7 +19,7 @@ pub(crate) struct Page {
     body: Option<Value>,
     headers: Option<Map<String, Value>>,
     status: u16,
-    answer: Value,
+    pub(crate) answer: Value,
 }
 
 /// Answers that differ on purpose: resource, page, reason.
@@ -155,9 +155,17 @@ fn normalized(value: &Value, name: Option<&str>) -> Value {
         Value::Object(object) => object
             .iter()
             .map(|(key, item)| match (key.as_str(), item) {
-                ("event_log_id" | "pid", Value::Number(_)) => (key.clone(), "<number>".into()),
+                ("event_log_id", Value::Number(_)) => (key.clone(), "<number>".into()),
+                // What only a worker writes.
+                ("pid" | "queued_when" | "hostname" | "unixname", _) => {
+                    (key.clone(), "<worker>".into())
+                }
                 _ => (key.clone(), normalized(item, Some(key))),
             })
+            .collect(),
+        Value::String(lines) if lines.starts_with("{\"timestamp\":") => lines
+            .lines()
+            .map(|line| normalized(&serde_json::from_str(line).unwrap(), None))
             .collect(),
         Value::String(text) => normalized_text(text, name.unwrap_or_default()).into(),
         other => other.clone(),
@@ -165,9 +173,14 @@ fn normalized(value: &Value, name: Option<&str>) -> Value {
 }
 
 fn normalized_text(text: &str, name: &str) -> String {
-    const DRIFTING: &[&str] = &["hostname", "unixname", "next_cursor", "previous_cursor"];
+    const DRIFTING: &[&str] = &["next_cursor", "previous_cursor"];
     if DRIFTING.contains(&name) {
         return format!("<{name}>");
+    }
+    if name == "event"
+        && let Some((_, place)) = text.split_once("/logs/dag_id=")
+    {
+        return format!("<logs>/dag_id={place}");
     }
     if let Some((before, _)) = text.split_once("when you look for ID ") {
         return format!("{before}<id>");

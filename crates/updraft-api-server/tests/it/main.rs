@@ -4,3 +4,4 @@ mod app;
 mod contract;
 mod golden;
 mod roles;
+mod task_instances;
