@@ -24,6 +24,9 @@
 //! [`Store::changes`] says where something changed, after the commit. A lost hint costs latency and
 //! never correctness: whoever listens also scans now and then.
 
+#[cfg(test)]
+extern crate self as updraft_store;
+
 mod asset;
 mod asset_event;
 mod callback;

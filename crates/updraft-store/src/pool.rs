@@ -46,16 +46,7 @@ impl Reader {
     /// The slots taken in each pool, counted from the task instances. Pools nobody uses at the
     /// moment are missing.
     pub async fn load_pool_usage(&mut self) -> Result<BTreeMap<PoolName, PoolUsage>, Error> {
-        let statement = sqlx::query(assembled(format!(
-            "SELECT pool,
-                    CAST(SUM(CASE WHEN state = 'running' THEN pool_slots ELSE 0 END) AS BIGINT),
-                    CAST(SUM(CASE WHEN state = 'queued' THEN pool_slots ELSE 0 END) AS BIGINT),
-                    CAST(SUM(CASE WHEN state = 'scheduled' THEN pool_slots ELSE 0 END) AS BIGINT),
-                    CAST(SUM(CASE WHEN state = 'deferred' THEN pool_slots ELSE 0 END) AS BIGINT)
-               FROM task_instance
-              WHERE {BUSY}
-              GROUP BY pool"
-        )));
+        let statement = sqlx::query(assembled(usage_sql()));
         self.fetch_all("count pool slots", statement)
             .await?
             .iter()
@@ -133,4 +124,18 @@ pub(crate) fn pool_from(row: &AnyRow) -> Result<Pool, Error> {
         description: columns.owned_or_null()?,
         include_deferred: columns.flag()?,
     })
+}
+
+/// What [`Reader::load_pool_usage`] runs.
+pub(crate) fn usage_sql() -> String {
+    format!(
+        "SELECT pool,
+                    CAST(SUM(CASE WHEN state = 'running' THEN pool_slots ELSE 0 END) AS BIGINT),
+                    CAST(SUM(CASE WHEN state = 'queued' THEN pool_slots ELSE 0 END) AS BIGINT),
+                    CAST(SUM(CASE WHEN state = 'scheduled' THEN pool_slots ELSE 0 END) AS BIGINT),
+                    CAST(SUM(CASE WHEN state = 'deferred' THEN pool_slots ELSE 0 END) AS BIGINT)
+               FROM task_instance
+              WHERE {BUSY}
+              GROUP BY pool"
+    )
 }

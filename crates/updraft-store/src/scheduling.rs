@@ -9,3 +9,6 @@ pub(crate) mod lost;
 pub(crate) mod queueing;
 pub(crate) mod runs;
 pub(crate) mod view;
+
+#[cfg(test)]
+mod tests;

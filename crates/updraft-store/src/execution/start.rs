@@ -10,7 +10,7 @@ use crate::dag_run::{DAG_RUN_COLUMNS, take_dag_run};
 use crate::event_log::NewEventLog;
 use crate::row::{Columns, aliased, assembled, micros};
 use crate::task_instance::{TASK_INSTANCE_COLUMNS, take_task_instance};
-use crate::{Error, Reader, Tx};
+use crate::{Dialect, Error, Reader, Tx};
 
 /// The process that runs a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,18 +101,7 @@ impl Tx {
         &mut self,
         id: TaskInstanceId,
     ) -> Result<Option<(TaskInstance, DagRun, i64)>, Error> {
-        let statement = sqlx::query(assembled(format!(
-            "SELECT {}, {},
-                    (SELECT COUNT(*) FROM task_reschedule AS s WHERE s.ti_id = ti.id)
-               FROM task_instance AS ti
-               JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
-              WHERE ti.id = $1
-              {}",
-            aliased("ti", TASK_INSTANCE_COLUMNS),
-            aliased("r", DAG_RUN_COLUMNS),
-            self.dialect().for_update("ti"),
-        )))
-        .bind(id.to_string());
+        let statement = sqlx::query(assembled(lock_try_sql(self.dialect()))).bind(id.to_string());
         let Some(row) = self
             .fetch_optional("load a try to start", statement)
             .await?
@@ -187,4 +176,19 @@ impl Reader {
             .map(|row| Columns::of("xcom", row).owned())
             .collect()
     }
+}
+
+/// What `lock_try_and_run` runs.
+pub(crate) fn lock_try_sql(dialect: Dialect) -> String {
+    format!(
+        "SELECT {}, {},
+                    (SELECT COUNT(*) FROM task_reschedule AS s WHERE s.ti_id = ti.id)
+               FROM task_instance AS ti
+               JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+              WHERE ti.id = $1
+              {}",
+        aliased("ti", TASK_INSTANCE_COLUMNS),
+        aliased("r", DAG_RUN_COLUMNS),
+        dialect.for_update("ti"),
+    )
 }

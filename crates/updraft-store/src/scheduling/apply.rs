@@ -7,7 +7,7 @@ use updraft_model::{DagId, DagVersionId, MapIndex, RunId, TaskInstanceId, TaskIn
 use crate::dialect::Kind;
 use crate::row::{Columns, assembled, bind_real, micros, micros_or_null, text_array};
 use crate::session::Statement;
-use crate::{Error, Tx};
+use crate::{Dialect, Error, Tx};
 
 /// New values for one row, written only while its state is `from`.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,33 +85,18 @@ impl Tx {
         let Some(first) = alike.first() else {
             return Ok(Vec::new());
         };
-        let theirs = self.dialect().one_of_texts("id", "$1");
-        let statement = sqlx::query(assembled(format!(
-            "UPDATE task_instance
-                SET map_index = $4,
-                    state = $5,
-                    try_number = $6,
-                    start_date = $7,
-                    end_date = $8,
-                    scheduled_dttm = COALESCE($9, scheduled_dttm),
-                    trigger_id = COALESCE($10, trigger_id),
-                    trigger_timeout = COALESCE($11, trigger_timeout),
-                    duration = COALESCE($12, duration),
-                    updated_at = $2
-              WHERE {theirs} AND state IS NOT DISTINCT FROM $3
-              RETURNING id"
-        )))
-        .bind(text_array(alike.iter().map(|update| update.id)))
-        .bind(micros(now))
-        .bind(first.from.to_nullable())
-        .bind(first.map_index.0)
-        .bind(first.state.to_nullable())
-        .bind(first.try_number)
-        .bind(micros_or_null(first.start_date))
-        .bind(micros_or_null(first.end_date))
-        .bind(micros_or_null(first.scheduled_dttm))
-        .bind(first.trigger_id)
-        .bind(micros_or_null(first.trigger_timeout));
+        let statement = sqlx::query(assembled(alike_sql(self.dialect())))
+            .bind(text_array(alike.iter().map(|update| update.id)))
+            .bind(micros(now))
+            .bind(first.from.to_nullable())
+            .bind(first.map_index.0)
+            .bind(first.state.to_nullable())
+            .bind(first.try_number)
+            .bind(micros_or_null(first.start_date))
+            .bind(micros_or_null(first.end_date))
+            .bind(micros_or_null(first.scheduled_dttm))
+            .bind(first.trigger_id)
+            .bind(micros_or_null(first.trigger_timeout));
         let statement = bind_real(statement, first.duration_secs);
         self.won_ids("update task instances", statement).await
     }
@@ -122,25 +107,9 @@ impl Tx {
         updates: &[&TaskInstanceUpdate],
         now: Timestamp,
     ) -> Result<Vec<TaskInstanceId>, Error> {
-        let given = self.dialect().rows("$1", "given", UPDATED);
-        let statement = sqlx::query(assembled(format!(
-            "UPDATE task_instance
-                SET map_index = given.to_index,
-                    state = given.to_state,
-                    try_number = given.to_try,
-                    start_date = given.started,
-                    end_date = given.ended,
-                    duration = COALESCE(given.lasted, duration),
-                    scheduled_dttm = COALESCE(given.scheduled, scheduled_dttm),
-                    trigger_id = COALESCE(given.waits_for, trigger_id),
-                    trigger_timeout = COALESCE(given.waits_until, trigger_timeout),
-                    updated_at = $2
-               FROM {given}
-              WHERE id = given.ti AND state IS NOT DISTINCT FROM given.was
-              RETURNING id"
-        )))
-        .bind(Value::from_iter(updates.iter().map(|update| update_row(update))).to_string())
-        .bind(micros(now));
+        let statement = sqlx::query(assembled(singular_sql(self.dialect())))
+            .bind(Value::from_iter(updates.iter().map(|update| update_row(update))).to_string())
+            .bind(micros(now));
         self.won_ids("update task instances", statement).await
     }
 
@@ -239,4 +208,45 @@ fn update_row(update: &TaskInstanceUpdate) -> Value {
         "waits_for": update.trigger_id,
         "waits_until": update.trigger_timeout.map(micros),
     })
+}
+
+/// What `update_alike` runs.
+pub(crate) fn alike_sql(dialect: Dialect) -> String {
+    let theirs = dialect.one_of_texts("id", "$1");
+    format!(
+        "UPDATE task_instance
+                SET map_index = $4,
+                    state = $5,
+                    try_number = $6,
+                    start_date = $7,
+                    end_date = $8,
+                    scheduled_dttm = COALESCE($9, scheduled_dttm),
+                    trigger_id = COALESCE($10, trigger_id),
+                    trigger_timeout = COALESCE($11, trigger_timeout),
+                    duration = COALESCE($12, duration),
+                    updated_at = $2
+              WHERE {theirs} AND state IS NOT DISTINCT FROM $3
+              RETURNING id"
+    )
+}
+
+/// What `update_singular` runs.
+pub(crate) fn singular_sql(dialect: Dialect) -> String {
+    let given = dialect.rows("$1", "given", UPDATED);
+    format!(
+        "UPDATE task_instance
+                SET map_index = given.to_index,
+                    state = given.to_state,
+                    try_number = given.to_try,
+                    start_date = given.started,
+                    end_date = given.ended,
+                    duration = COALESCE(given.lasted, duration),
+                    scheduled_dttm = COALESCE(given.scheduled, scheduled_dttm),
+                    trigger_id = COALESCE(given.waits_for, trigger_id),
+                    trigger_timeout = COALESCE(given.waits_until, trigger_timeout),
+                    updated_at = $2
+               FROM {given}
+              WHERE id = given.ti AND state IS NOT DISTINCT FROM given.was
+              RETURNING id"
+    )
 }

@@ -9,7 +9,7 @@ use crate::pool::BUSY;
 use crate::row::{Columns, aliased, assembled, bind_real, micros, text_array};
 use crate::session::Statement;
 use crate::task_instance::{TASK_INSTANCE_COLUMNS, task_instance_from};
-use crate::{Error, Reader, Tx};
+use crate::{Dialect, Error, Reader, Tx};
 
 /// A try that ended without a word of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,23 +102,7 @@ impl Tx {
     /// Takes the queued, running and restarting task instances of running runs whose scheduler job
     /// is not running any more.
     pub async fn lock_orphans(&mut self, limit: i64) -> Result<Vec<TaskInstance>, Error> {
-        let busy = BUSY.replace("state", "ti.state");
-        let columns = aliased("ti", TASK_INSTANCE_COLUMNS);
-        let statement = sqlx::query(assembled(format!(
-            "SELECT {columns}
-               FROM task_instance AS ti
-               JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
-              WHERE {busy} AND ti.state IN ('queued', 'running', 'restarting')
-                AND r.state = 'running'
-                AND NOT EXISTS (SELECT 1
-                                  FROM job
-                                 WHERE job.id = ti.queued_by_job_id AND job.state = 'running')
-              ORDER BY ti.id
-              LIMIT $1
-              {}",
-            self.dialect().for_update_skip_locked("ti"),
-        )))
-        .bind(limit);
+        let statement = sqlx::query(assembled(orphans_sql(self.dialect()))).bind(limit);
         self.task_instances("find orphaned task instances", statement)
             .await
     }
@@ -178,14 +162,9 @@ impl Reader {
         job_id: JobId,
         since: Timestamp,
     ) -> Result<Vec<TaskInstance>, Error> {
-        let statement = sqlx::query(assembled(format!(
-            "SELECT {TASK_INSTANCE_COLUMNS}
-               FROM task_instance
-              WHERE {BUSY} AND state IN ('running', 'restarting')
-                AND last_heartbeat_at < $2 AND queued_by_job_id = $1"
-        )))
-        .bind(job_id.0)
-        .bind(micros(since));
+        let statement = sqlx::query(assembled(silent_sql()))
+            .bind(job_id.0)
+            .bind(micros(since));
         self.task_instances("find silent task instances", statement)
             .await
     }
@@ -196,14 +175,9 @@ impl Reader {
         job_id: JobId,
         since: Timestamp,
     ) -> Result<Vec<TaskInstance>, Error> {
-        let statement = sqlx::query(assembled(format!(
-            "SELECT {TASK_INSTANCE_COLUMNS}
-               FROM task_instance
-              WHERE {BUSY} AND state = 'queued'
-                AND queued_dttm < $2 AND queued_by_job_id = $1"
-        )))
-        .bind(job_id.0)
-        .bind(micros(since));
+        let statement = sqlx::query(assembled(stuck_sql()))
+            .bind(job_id.0)
+            .bind(micros(since));
         self.task_instances("find task instances stuck in queued", statement)
             .await
     }
@@ -257,4 +231,44 @@ impl Reader {
         let row = self.fetch_one("count log events", statement).await?;
         Columns::of("log", &row).big()
     }
+}
+
+/// What [`Tx::lock_orphans`] runs.
+pub(crate) fn orphans_sql(dialect: Dialect) -> String {
+    let busy = BUSY.replace("state", "ti.state");
+    let columns = aliased("ti", TASK_INSTANCE_COLUMNS);
+    format!(
+        "SELECT {columns}
+               FROM task_instance AS ti
+               JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+              WHERE {busy} AND ti.state IN ('queued', 'running', 'restarting')
+                AND r.state = 'running'
+                AND NOT EXISTS (SELECT 1
+                                  FROM job
+                                 WHERE job.id = ti.queued_by_job_id AND job.state = 'running')
+              ORDER BY ti.id
+              LIMIT $1
+              {}",
+        dialect.for_update_skip_locked("ti"),
+    )
+}
+
+/// What [`Reader::load_silent_task_instances`] runs.
+pub(crate) fn silent_sql() -> String {
+    format!(
+        "SELECT {TASK_INSTANCE_COLUMNS}
+               FROM task_instance
+              WHERE {BUSY} AND state IN ('running', 'restarting')
+                AND last_heartbeat_at < $2 AND queued_by_job_id = $1"
+    )
+}
+
+/// What [`Reader::load_stuck_in_queued`] runs.
+pub(crate) fn stuck_sql() -> String {
+    format!(
+        "SELECT {TASK_INSTANCE_COLUMNS}
+               FROM task_instance
+              WHERE {BUSY} AND state = 'queued'
+                AND queued_dttm < $2 AND queued_by_job_id = $1"
+    )
 }

@@ -87,16 +87,10 @@ impl Tx {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let theirs = self.dialect().one_of_texts("id", "$1");
-        let statement = sqlx::query(assembled(format!(
-            "UPDATE task_instance
-                SET state = 'queued', queued_dttm = $2, queued_by_job_id = $3, updated_at = $2
-              WHERE {theirs} AND state = 'scheduled'
-              RETURNING id"
-        )))
-        .bind(text_array(ids))
-        .bind(micros(now))
-        .bind(job_id.0);
+        let statement = sqlx::query(assembled(queue_sql(self.dialect())))
+            .bind(text_array(ids))
+            .bind(micros(now))
+            .bind(job_id.0);
         self.fetch_all("queue task instances", statement)
             .await?
             .iter()
@@ -141,27 +135,7 @@ impl Reader {
         &mut self,
         limit: i64,
     ) -> Result<Vec<QueueCandidate>, Error> {
-        let busy = BUSY.replace("state", "ti.state");
-        let statement = sqlx::query(assembled(format!(
-            "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.pool,
-                    ti.pool_slots, ti.priority_weight, ti.executor, r.logical_date,
-                    ti.dag_version_id, d.max_active_tasks, d.has_task_concurrency_limits
-               FROM task_instance AS ti
-               JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
-               JOIN dag AS d ON d.dag_id = ti.dag_id
-               LEFT JOIN (SELECT dag_id, run_id, COUNT(*) AS held
-                            FROM task_instance
-                           WHERE {BUSY} AND state IN ('queued', 'running')
-                           GROUP BY dag_id, run_id) AS active
-                 ON active.dag_id = ti.dag_id AND active.run_id = ti.run_id
-              WHERE {busy} AND ti.state = 'scheduled'
-                AND r.state = 'running' AND NOT d.is_paused
-                AND COALESCE(active.held, 0) < d.max_active_tasks
-              ORDER BY ti.priority_weight DESC, r.logical_date IS NULL, r.logical_date,
-                       ti.map_index, ti.id
-              LIMIT $1"
-        )))
-        .bind(limit);
+        let statement = sqlx::query(assembled(candidates_sql())).bind(limit);
         self.fetch_all("find task instances to queue", statement)
             .await?
             .iter()
@@ -172,12 +146,7 @@ impl Reader {
     /// Counts per task, run and state of everything that holds a worker, a slot or a place in a
     /// limit: running, queued, deferred, awaiting input.
     pub async fn load_active_counts(&mut self) -> Result<Vec<ActiveCount>, Error> {
-        let statement = sqlx::query(assembled(format!(
-            "SELECT dag_id, run_id, task_id, state, COUNT(*)
-               FROM task_instance
-              WHERE {BUSY} AND state IN ('queued', 'running', 'deferred', 'awaiting_input')
-              GROUP BY state, dag_id, run_id, task_id"
-        )));
+        let statement = sqlx::query(assembled(active_counts_sql()));
         self.fetch_all("count active task instances", statement)
             .await?
             .iter()
@@ -267,4 +236,49 @@ fn candidate_from(row: &AnyRow) -> Result<QueueCandidate, Error> {
         max_active_tasks: columns.int()?,
         has_task_concurrency_limits: columns.flag()?,
     })
+}
+
+/// What [`Reader::load_queue_candidates`] runs.
+pub(crate) fn candidates_sql() -> String {
+    let busy = BUSY.replace("state", "ti.state");
+    format!(
+        "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.pool,
+                    ti.pool_slots, ti.priority_weight, ti.executor, r.logical_date,
+                    ti.dag_version_id, d.max_active_tasks, d.has_task_concurrency_limits
+               FROM task_instance AS ti
+               JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+               JOIN dag AS d ON d.dag_id = ti.dag_id
+               LEFT JOIN (SELECT dag_id, run_id, COUNT(*) AS held
+                            FROM task_instance
+                           WHERE {BUSY} AND state IN ('queued', 'running')
+                           GROUP BY dag_id, run_id) AS active
+                 ON active.dag_id = ti.dag_id AND active.run_id = ti.run_id
+              WHERE {busy} AND ti.state = 'scheduled'
+                AND r.state = 'running' AND NOT d.is_paused
+                AND COALESCE(active.held, 0) < d.max_active_tasks
+              ORDER BY ti.priority_weight DESC, r.logical_date IS NULL, r.logical_date,
+                       ti.map_index, ti.id
+              LIMIT $1"
+    )
+}
+
+/// What [`Reader::load_active_counts`] runs.
+pub(crate) fn active_counts_sql() -> String {
+    format!(
+        "SELECT dag_id, run_id, task_id, state, COUNT(*)
+               FROM task_instance
+              WHERE {BUSY} AND state IN ('queued', 'running', 'deferred', 'awaiting_input')
+              GROUP BY state, dag_id, run_id, task_id"
+    )
+}
+
+/// What [`Tx::queue_task_instances`] runs.
+pub(crate) fn queue_sql(dialect: Dialect) -> String {
+    let theirs = dialect.one_of_texts("id", "$1");
+    format!(
+        "UPDATE task_instance
+                SET state = 'queued', queued_dttm = $2, queued_by_job_id = $3, updated_at = $2
+              WHERE {theirs} AND state = 'scheduled'
+              RETURNING id"
+    )
 }

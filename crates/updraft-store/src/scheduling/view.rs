@@ -13,7 +13,7 @@ use updraft_model::{
 use crate::dag_run::{DAG_RUN_COLUMNS, RunKey, take_dag_run};
 use crate::row::{Columns, aliased, assembled, micros, text_array};
 use crate::task_instance::take_state;
-use crate::{Error, Reader, Tx};
+use crate::{Dialect, Error, Reader, Tx};
 
 /// The key under which branches and short circuits leave their decision.
 const SKIP_KEY: &str = "skipmixin_key";
@@ -117,21 +117,9 @@ impl Reader {
         dag_id: &DagId,
         run_id: &RunId,
     ) -> Result<Vec<SlimTaskInstance>, Error> {
-        let statement = sqlx::query(
-            "SELECT id, task_id, map_index, state, try_number, max_tries, start_date, end_date,
-                    retry_delay_override,
-                    (SELECT reschedule_date
-                       FROM task_reschedule
-                      WHERE ti_id = task_instance.id
-                      ORDER BY id DESC
-                      LIMIT 1),
-                    dag_version_id
-               FROM task_instance
-              WHERE dag_id = $1 AND run_id = $2
-              ORDER BY task_id, map_index",
-        )
-        .bind(dag_id.as_str())
-        .bind(run_id.as_str());
+        let statement = sqlx::query(SLIM_SQL)
+            .bind(dag_id.as_str())
+            .bind(run_id.as_str());
         self.fetch_all("load the task instances of a run", statement)
             .await?
             .iter()
@@ -340,22 +328,9 @@ impl Tx {
         dag_id: &DagId,
         run_id: &RunId,
     ) -> Result<Option<LockedRun>, Error> {
-        let statement = sqlx::query(assembled(format!(
-            "SELECT {}, d.is_paused, d.is_stale, v.id, v.dag_hash
-               FROM dag_run AS r
-               JOIN dag AS d ON d.dag_id = r.dag_id
-               LEFT JOIN dag_version AS v
-                 ON v.dag_id = r.dag_id
-                AND v.version_number = (SELECT MAX(version_number)
-                                          FROM dag_version
-                                         WHERE dag_id = r.dag_id)
-              WHERE r.dag_id = $1 AND r.run_id = $2
-              {}",
-            aliased("r", DAG_RUN_COLUMNS),
-            self.dialect().for_update_skip_locked("r"),
-        )))
-        .bind(dag_id.as_str())
-        .bind(run_id.as_str());
+        let statement = sqlx::query(assembled(lock_run_sql(self.dialect())))
+            .bind(dag_id.as_str())
+            .bind(run_id.as_str());
         let Some(row) = self.fetch_optional("lock a Dag run", statement).await? else {
             return Ok(None);
         };
@@ -399,3 +374,35 @@ fn slim_from(row: &AnyRow) -> Result<SlimTaskInstance, Error> {
         dag_version_id: columns.uuid_or_null()?.map(DagVersionId),
     })
 }
+
+/// What [`Tx::lock_run`] runs.
+pub(crate) fn lock_run_sql(dialect: Dialect) -> String {
+    format!(
+        "SELECT {}, d.is_paused, d.is_stale, v.id, v.dag_hash
+               FROM dag_run AS r
+               JOIN dag AS d ON d.dag_id = r.dag_id
+               LEFT JOIN dag_version AS v
+                 ON v.dag_id = r.dag_id
+                AND v.version_number = (SELECT MAX(version_number)
+                                          FROM dag_version
+                                         WHERE dag_id = r.dag_id)
+              WHERE r.dag_id = $1 AND r.run_id = $2
+              {}",
+        aliased("r", DAG_RUN_COLUMNS),
+        dialect.for_update_skip_locked("r"),
+    )
+}
+
+/// What [`Reader::load_slim_task_instances`] runs.
+pub(crate) const SLIM_SQL: &str =
+    "SELECT id, task_id, map_index, state, try_number, max_tries, start_date, end_date,
+                    retry_delay_override,
+                    (SELECT reschedule_date
+                       FROM task_reschedule
+                      WHERE ti_id = task_instance.id
+                      ORDER BY id DESC
+                      LIMIT 1),
+                    dag_version_id
+               FROM task_instance
+              WHERE dag_id = $1 AND run_id = $2
+              ORDER BY task_id, map_index";
