@@ -29,7 +29,7 @@ use updraft_timetable::{Timetable, next_dagrun};
 
 use crate::bundle::Bundle;
 use crate::dag_hash::dag_hash;
-use crate::files::FileKey;
+use crate::files::{FileKey, Held};
 
 /// Who owns a Dag whose tasks name nobody: `[operators] default_owner`.
 const DEFAULT_OWNER: &str = "airflow";
@@ -183,6 +183,17 @@ impl Parsing {
 }
 
 impl Content {
+    pub(crate) fn held(&self) -> Held {
+        match (
+            self.file.dags.is_empty(),
+            self.file.import_errors.is_empty(),
+        ) {
+            (_, false) => Held::Errors,
+            (false, true) => Held::Dags,
+            (true, true) => Held::Nothing,
+        }
+    }
+
     pub(crate) fn import_errors(&self) -> &[FileError] {
         &self.file.import_errors
     }

@@ -12,6 +12,9 @@ use updraft_model::BundleName;
 
 use crate::discovery::{Fingerprint, Listing};
 
+/// What changes so soon after a parse may have been changed by it.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
 /// How often files are parsed although nothing about them changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Intervals {
@@ -31,6 +34,15 @@ pub(crate) struct FileKey {
     pub(crate) path: String,
 }
 
+impl FileKey {
+    fn new(bundle: &BundleName, path: &str) -> Self {
+        Self {
+            bundle: bundle.clone(),
+            path: path.to_owned(),
+        }
+    }
+}
+
 /// Why a file is to be parsed; the first is the most urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Urgency {
@@ -40,6 +52,36 @@ enum Urgency {
     Beside,
     /// Its time has come.
     Routine,
+}
+
+/// What a change means for the other Dag files of its bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// They are parsed now.
+    Now,
+    /// Those with import errors are parsed now, the others later.
+    NowIfBroken,
+    /// They are parsed as often as those that depend on the outside, once.
+    Later,
+}
+
+/// What a parse says about the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// It asked for variables or connections.
+    pub(crate) depends_on_outside: bool,
+    pub(crate) held: Held,
+}
+
+/// What a file held when it was parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    Dags,
+    /// Import errors, with or without Dags.
+    Errors,
+    /// It may be a module that others import.
+    Nothing,
 }
 
 /// All files of all bundles.
@@ -55,6 +97,11 @@ struct State {
     fingerprint: Fingerprint,
     wanted: Option<Urgency>,
     is_parsing: bool,
+    /// Something beside it changed while it was parsed.
+    is_wanted_sooner: bool,
+    /// `None` before the first parse.
+    held: Option<Held>,
+    last_parsed: Option<Instant>,
     /// When it is parsed although nothing happened; `None` before the first parse.
     next_routine: Option<Instant>,
 }
@@ -74,46 +121,95 @@ impl Files {
     }
 
     /// Takes in a new listing. Returns whether a Dag file has gone.
-    pub(crate) fn on_listing(&mut self, bundle: &BundleName, listing: Listing) -> bool {
-        let empty = Listing::default();
-        let before = self.bundles.get(bundle);
-        let others_changed = before.is_some_and(|before| before.others != listing.others);
+    pub(crate) fn on_listing(
+        &mut self,
+        bundle: &BundleName,
+        listing: Listing,
+        now: Instant,
+    ) -> bool {
+        let before = self.bundles.get(bundle).cloned();
+        let beside = before.as_ref().map_or(Beside::Nothing, |before| {
+            self.what_changed(bundle, before, &listing, now)
+        });
         let gone: Vec<FileKey> = before
-            .map_or(&empty, |before| before)
-            .dag_files
-            .keys()
+            .iter()
+            .flat_map(|before| before.dag_files.keys())
             .filter(|path| !listing.dag_files.contains_key(*path))
-            .map(|path| FileKey {
-                bundle: bundle.clone(),
-                path: path.clone(),
-            })
+            .map(|path| FileKey::new(bundle, path))
             .collect();
         for key in &gone {
             self.files.remove(key);
         }
         for (path, fingerprint) in &listing.dag_files {
-            let key = FileKey {
-                bundle: bundle.clone(),
-                path: path.clone(),
-            };
-            self.see(key, *fingerprint, others_changed);
+            self.see(FileKey::new(bundle, path), *fingerprint, beside);
         }
         self.bundles.insert(bundle.clone(), Arc::new(listing));
         !gone.is_empty()
     }
 
-    fn see(&mut self, key: FileKey, fingerprint: Fingerprint, others_changed: bool) {
+    /// What a new listing means for files that have not changed themselves.
+    ///
+    /// A Dag file that writes into its bundle while it is parsed must not have everything parsed
+    /// for ever; hence what changes during a parse counts for less.
+    fn what_changed(
+        &self,
+        bundle: &BundleName,
+        before: &Listing,
+        after: &Listing,
+        now: Instant,
+    ) -> Beside {
+        let is_module = |path: &str| {
+            let state = self.files.get(&FileKey::new(bundle, path));
+            state.is_some_and(|state| state.held == Some(Held::Nothing))
+        };
+        let module_changed = before.others != after.others
+            || before.dag_files.iter().any(|(path, fingerprint)| {
+                after.dag_files.get(path) != Some(fingerprint) && is_module(path)
+            });
+        let is_busy = self.files.iter().any(|(key, state)| {
+            let parsed = state.last_parsed;
+            let was_just_parsed = parsed.is_some_and(|parsed| now < parsed + AFTERMATH);
+            key.bundle == *bundle && (state.is_parsing || was_just_parsed)
+        });
+        match (module_changed, before.dag_files != after.dag_files) {
+            (false, false) => Beside::Nothing,
+            _ if is_busy => Beside::Later,
+            (true, _) => Beside::Now,
+            (false, true) => Beside::NowIfBroken,
+        }
+    }
+
+    fn see(&mut self, key: FileKey, fingerprint: Fingerprint, beside: Beside) {
         let state = self.files.entry(key).or_insert(State {
             fingerprint,
             wanted: Some(Urgency::Changed),
             is_parsing: false,
+            is_wanted_sooner: false,
+            held: None,
+            last_parsed: None,
             next_routine: None,
         });
         if state.fingerprint != fingerprint {
             state.fingerprint = fingerprint;
             state.want(Urgency::Changed);
-        } else if others_changed {
-            state.want(Urgency::Beside);
+            return;
+        }
+        match beside {
+            Beside::Nothing => {}
+            Beside::Now => state.want(Urgency::Beside),
+            Beside::NowIfBroken if state.held == Some(Held::Errors) => {
+                state.want(Urgency::Beside);
+            }
+            Beside::NowIfBroken | Beside::Later if state.is_parsing => {
+                state.is_wanted_sooner = true
+            }
+            Beside::NowIfBroken | Beside::Later => {
+                let soon = state
+                    .last_parsed
+                    .map(|parsed| parsed + self.intervals.outside);
+                // Before its first parse it is wanted anyway.
+                state.next_routine = state.next_routine.into_iter().chain(soon).min();
+            }
         }
     }
 
@@ -159,23 +255,20 @@ impl Files {
         Some(key)
     }
 
-    /// A parse has ended. `depends_on_outside`: it asked for variables or connections. `false`: the
-    /// file has gone meanwhile.
-    pub(crate) fn on_parsed(
-        &mut self,
-        key: &FileKey,
-        depends_on_outside: bool,
-        now: Instant,
-    ) -> bool {
+    /// A parse has ended. `false`: the file has gone meanwhile.
+    pub(crate) fn on_parsed(&mut self, key: &FileKey, found: Found, now: Instant) -> bool {
         let Some(state) = self.files.get_mut(key) else {
             return false;
         };
-        state.is_parsing = false;
-        let interval = if depends_on_outside {
+        let is_wanted_sooner = std::mem::take(&mut state.is_wanted_sooner);
+        let interval = if found.depends_on_outside || is_wanted_sooner {
             self.intervals.outside
         } else {
             self.intervals.plain
         };
+        state.is_parsing = false;
+        state.held = Some(found.held);
+        state.last_parsed = Some(now);
         state.next_routine = Some(now + interval);
         true
     }

@@ -1,21 +1,22 @@
 //! One parse of one file: child, content, rows.
 
+use std::path::Path;
+
 use tracing::{error, info, warn};
 use updraft_python::ChildStatus;
 use updraft_runtime::{Clock, Ids};
 use updraft_task_comms::message::DagFileParseRequest;
 
-use std::path::Path;
-
 use crate::child::{Children, End, Finished};
 use crate::content::{Content, Parsing};
+use crate::files::Found;
 use crate::import_log;
 
 /// What became of a parse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParseEnd {
     /// What was found is stored.
-    Stored { depends_on_outside: bool },
+    Stored(Found),
     /// Nothing is known about the file: no child could be had, or the result could not be stored.
     Postponed,
 }
@@ -70,9 +71,10 @@ async fn store(
                     "parsed a Dag file"
                 );
             }
-            ParseEnd::Stored {
+            ParseEnd::Stored(Found {
                 depends_on_outside: finished.depends_on_outside,
-            }
+                held: content.held(),
+            })
         }
         Err(error) => {
             let error = crate::content::chain(&error);

@@ -211,7 +211,7 @@ impl DagProcessor {
                 state.has_failed = false;
                 // The first listing also finds what vanished while nobody looked.
                 let is_first = !std::mem::replace(&mut state.was_swept, true);
-                if self.files.on_listing(bundle, listing) || is_first {
+                if self.files.on_listing(bundle, listing, Clock.monotonic()) || is_first {
                     self.forget_missing(bundle).await;
                 }
             }
@@ -234,8 +234,8 @@ impl DagProcessor {
         self.running -= 1;
         let now = Clock.monotonic();
         match end {
-            ParseEnd::Stored { depends_on_outside } => {
-                if !self.files.on_parsed(key, depends_on_outside, now) {
+            ParseEnd::Stored(found) => {
+                if !self.files.on_parsed(key, found, now) {
                     // It was deleted while it was parsed, and its Dags have just been revived.
                     self.forget_missing(&key.bundle).await;
                 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use updraft_model::BundleName;
 
-use super::{FileKey, Files, Intervals};
+use super::{AFTERMATH, FileKey, Files, Found, Held, Intervals};
 use crate::discovery::{DiscoveryRules, IgnoreSyntax, Listing, list};
 
 const OUTSIDE: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ impl Scene {
         };
         let known = Listing::default();
         let listing = list(self.folder.path(), rules, &known).unwrap();
-        self.files.on_listing(&self.bundle, listing)
+        self.files.on_listing(&self.bundle, listing, self.now)
     }
 
     fn next(&mut self) -> Option<String> {
@@ -59,11 +59,27 @@ impl Scene {
     }
 
     fn parsed(&mut self, name: &str, depends_on_outside: bool) {
-        let key = FileKey {
-            bundle: self.bundle.clone(),
-            path: name.to_owned(),
+        self.parsed_with(name, depends_on_outside, Held::Dags);
+    }
+
+    fn parsed_with(&mut self, name: &str, depends_on_outside: bool, held: Held) {
+        let key = FileKey::new(&self.bundle, name);
+        let found = Found {
+            depends_on_outside,
+            held,
         };
-        self.files.on_parsed(&key, depends_on_outside, self.now);
+        self.files.on_parsed(&key, found, self.now);
+    }
+
+    /// Parses whatever is wanted now, and gives the names.
+    fn parse_all(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        while let Some(name) = self.next() {
+            self.parsed(&name, false);
+            names.push(name);
+        }
+        names.sort();
+        names
     }
 }
 
@@ -92,24 +108,67 @@ fn a_changed_module_has_all_dag_files_beside_it_parsed() {
     let mut scene = Scene::new(&["a.py", "b.py"]);
     scene.write("common.txt", "1");
     scene.list();
-    for _ in 0..2 {
-        let name = scene.next().unwrap();
-        scene.parsed(&name, false);
-    }
+    scene.parse_all();
+    scene.now += 2 * AFTERMATH;
     scene.write("common.txt", "22");
     scene.list();
-    let mut again = [scene.next().unwrap(), scene.next().unwrap()];
-    again.sort();
-    assert_eq!(again, ["a.py", "b.py"]);
+    assert_eq!(scene.parse_all(), ["a.py", "b.py"]);
+}
+
+#[test]
+fn a_file_without_dags_counts_as_a_module() {
+    let mut scene = Scene::new(&["a.py", "factory.py"]);
+    scene.next();
+    scene.next();
+    scene.parsed("a.py", false);
+    scene.parsed_with("factory.py", false, Held::Nothing);
+    scene.now += 2 * AFTERMATH;
+    scene.write("factory.py", "airflow dag changed");
+    scene.list();
+    assert_eq!(scene.parse_all(), ["a.py", "factory.py"]);
+}
+
+#[test]
+fn a_changed_dag_file_has_the_others_parsed_soon_but_not_now() {
+    let mut scene = Scene::new(&["a.py", "b.py"]);
+    scene.parse_all();
+    scene.now += 2 * AFTERMATH;
+    scene.write("a.py", "airflow dag changed");
+    scene.list();
+    assert_eq!(scene.parse_all(), ["a.py"]);
+    scene.now += OUTSIDE - 2 * AFTERMATH;
+    assert_eq!(scene.parse_all(), ["b.py"]);
+}
+
+#[test]
+fn a_broken_file_is_parsed_again_as_soon_as_another_changes() {
+    let mut scene = Scene::new(&["a.py", "broken.py", "fine.py"]);
+    scene.parse_all();
+    scene.parsed_with("broken.py", false, Held::Errors);
+    scene.now += 2 * AFTERMATH;
+    scene.write("a.py", "airflow dag changed");
+    scene.list();
+    assert_eq!(scene.parse_all(), ["a.py", "broken.py"]);
+}
+
+#[test]
+fn a_file_that_writes_into_its_bundle_is_not_parsed_for_ever() {
+    let mut scene = Scene::new(&["a.py"]);
+    scene.next();
+    scene.write("cache.txt", "1");
+    scene.list();
+    scene.parsed("a.py", false);
+    scene.write("cache.txt", "22");
+    scene.list();
+    assert_eq!(scene.next(), None);
+    scene.now += OUTSIDE;
+    assert_eq!(scene.next().as_deref(), Some("a.py"));
 }
 
 #[test]
 fn a_request_goes_first_and_an_unknown_file_is_refused() {
     let mut scene = Scene::new(&["a.py", "b.py"]);
-    let key = |path: &str| FileKey {
-        bundle: "b".into(),
-        path: path.to_owned(),
-    };
+    let key = |path: &str| FileKey::new(&"b".into(), path);
     assert!(scene.files.request(&key("b.py")));
     assert!(!scene.files.request(&key("c.py")));
     assert_eq!(scene.next().as_deref(), Some("b.py"));

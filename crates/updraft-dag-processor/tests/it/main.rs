@@ -2,6 +2,7 @@
 
 mod bundles;
 mod callbacks;
+mod examples;
 mod life;
 mod misbehaviour;
 mod scene;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::scene::{Scene, dag_file};
+use crate::scene::{Scene, dag_file, wait_until};
 
 const MENTION: &str = "# airflow dag\n";
 
@@ -14,7 +14,10 @@ fn file(code: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_file_does_becomes_its_import_error_and_disturbs_no_other() -> Result<()> {
-    let fork = file("if os.fork() == 0:\n    os.setsid()\n    while True: pass\nos._exit(3)");
+    let fork = file(
+        "if os.fork() == 0:\n    open(os.path.dirname(__file__) + '/../pid', 'w').write(str(os.getpid()))\n    \
+         while True: pass\nos._exit(3)",
+    );
     let files = [
         (
             "exits.py",
@@ -61,6 +64,11 @@ async fn whatever_a_file_does_becomes_its_import_error_and_disturbs_no_other() -
         errors[0].stacktrace
     );
     assert!(scene.dag("good").await?.is_some_and(|dag| !dag.is_stale));
+
+    // What the file started is gone, too, because it held the channels open.
+    let pid = std::fs::read_to_string(scene.bundle().join("../pid"))?;
+    let process = std::path::Path::new("/proc").join(pid);
+    wait_until("the forked process is gone", || !process.exists()).await?;
 
     scene.write("syntax.py", &dag_file("healed", &["a"]))?;
     scene.wait_for_dag("healed", |_| true).await?;

@@ -11,7 +11,7 @@ use updraft_dag_processor::{Bundle, DagProcessor, DagProcessorOptions};
 use updraft_model::DagId;
 use updraft_model::dag::{Dag, DagVersion, ImportError};
 use updraft_model::filter::Page;
-use updraft_python::{ProvisionRequest, Zygote, ZygoteConfig, provision};
+use updraft_python::{ProvisionRequest, PythonRuntime, Zygote, ZygoteConfig, provision};
 use updraft_runtime::{OnExit, Tasks};
 use updraft_store::listing::ImportErrorFilter;
 use updraft_store::{Keyring, Store, StoreOptions};
@@ -37,54 +37,85 @@ impl Scene {
         files: &[(&str, &str)],
         change: impl FnOnce(&mut DagProcessorOptions),
     ) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let url = format!("sqlite:///{}", folder.path().join("updraft.db").display());
-        let store = Store::open(StoreOptions::new(url, Keyring::parse("")?)).await?;
-        store.migrate().await?;
-        let scene = Self {
-            folder,
-            store,
-            tasks: Tasks::new(),
-        };
+        let scene = Self::without_processor().await?;
         fs::create_dir(scene.bundle())?;
         for (path, text) in files {
             scene.write(path, text)?;
         }
-        let zygote = Zygote::start(scene.zygote_config()?, &scene.tasks).await?;
-        let mut options = DagProcessorOptions::new(scene.path("logs"));
-        change(&mut options);
+        let python = scene.python()?;
         let bundle = Bundle {
             name: BUNDLE.into(),
             path: scene.bundle(),
             version: None,
         };
-        let (store, tasks) = (scene.store.clone(), scene.tasks.clone());
-        let processor =
-            DagProcessor::start(store, zygote, vec![bundle], options, tasks.clone()).await?;
-        let run = processor.run(tasks.shutdown());
-        tasks.spawn("dag_processor", OnExit::Shutdown, run);
+        let mut options = DagProcessorOptions::new(scene.path("logs"));
+        change(&mut options);
+        scene
+            .start(ZygoteConfig::new(&python), vec![bundle], options)
+            .await?;
         Ok(scene)
     }
 
-    fn zygote_config(&self) -> Result<ZygoteConfig> {
-        let home = self.folder.path().to_owned();
+    /// A processor of all examples that come with Airflow and its providers.
+    pub(crate) async fn of_examples() -> Result<Self> {
+        let scene = Self::without_processor().await?;
+        let python = scene.python()?;
+        let airflow = python.interpreter.airflow.as_ref().context("an Airflow")?;
+        let bundles = airflow.example_bundles.iter().map(|bundle| Bundle {
+            name: bundle.name.as_str().into(),
+            path: bundle.path.clone(),
+            version: None,
+        });
+        let mut zygote = ZygoteConfig::new(&python);
+        zygote.example_plugins = true;
+        let options = DagProcessorOptions::new(scene.path("logs"));
+        scene.start(zygote, bundles.collect(), options).await?;
+        Ok(scene)
+    }
+
+    async fn without_processor() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let url = format!("sqlite:///{}", folder.path().join("updraft.db").display());
+        let store = Store::open(StoreOptions::new(url, Keyring::parse("")?)).await?;
+        store.migrate().await?;
+        Ok(Self {
+            folder,
+            store,
+            tasks: Tasks::new(),
+        })
+    }
+
+    fn python(&self) -> Result<PythonRuntime> {
         let request = ProvisionRequest {
             runtime_dir: self.path("runtime"),
             python: Some(interpreter()),
             ..ProvisionRequest::default()
         };
-        let mut config = ZygoteConfig::new(&provision(&request, &mut |_| {})?);
+        Ok(provision(&request, &mut |_| {})?)
+    }
+
+    async fn start(
+        &self,
+        mut zygote: ZygoteConfig,
+        bundles: Vec<Bundle>,
+        options: DagProcessorOptions,
+    ) -> Result<()> {
         let variable = |name: &str, value: String| (name.to_owned(), value);
-        config.environment = vec![
+        zygote.environment = vec![
             variable("PATH", "/usr/bin:/bin".to_owned()),
-            variable("AIRFLOW_HOME", home.display().to_string()),
+            variable("AIRFLOW_HOME", self.folder.path().display().to_string()),
             variable(
                 "AIRFLOW__CORE__DAGS_FOLDER",
                 self.bundle().display().to_string(),
             ),
             variable("AIRFLOW__CORE__LOAD_EXAMPLES", "False".to_owned()),
         ];
-        Ok(config)
+        let zygote = Zygote::start(zygote, &self.tasks).await?;
+        let (store, tasks) = (self.store.clone(), self.tasks.clone());
+        let processor = DagProcessor::start(store, zygote, bundles, options, tasks).await?;
+        let run = processor.run(self.tasks.shutdown());
+        self.tasks.spawn("dag_processor", OnExit::Shutdown, run);
+        Ok(())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -211,10 +242,6 @@ pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) 
 }
 
 /// `cargo xtask test` says which interpreter has Airflow.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the interpreter is the test's only setting"
-)]
 fn interpreter() -> PathBuf {
     std::env::var_os("UPDRAFT_TEST_PYTHON").map_or_else(
         || panic!("set UPDRAFT_TEST_PYTHON to a Python with apache-airflow-core 3.3 in it"),
