@@ -1,5 +1,5 @@
 //! What every role that talks to a Python child shares: the child's channels as events, its log
-//! file, and the answers to what it asks.
+//! file, the answers to what it asks, and the changes to rows that several roles make alike.
 //!
 //! The worker, the Dag processor and the triggerer each have their own loop around a child; this
 //! crate has no loop and no opinion about when a child must end.
@@ -9,11 +9,13 @@
 mod answer;
 mod burial;
 mod channels;
+mod clearing;
 mod failure;
 mod log_file;
 
 pub use answer::{AnswerOptions, Asker, TaskAsker, answer};
 pub use burial::{bury, fail_fast, release_restarting};
 pub use channels::Channels;
+pub use clearing::{ClearOrder, Cleared, clear};
 pub use failure::failure_of;
 pub use log_file::LogFile;

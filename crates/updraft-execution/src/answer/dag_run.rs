@@ -6,8 +6,9 @@ use tracing::info;
 use updraft_dag_run::{Context, InferFrom, Refusal, RunRequest, RunRules, plan_dag_run};
 use updraft_model::serialized::SerializedDag;
 use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType, RunId, TaskInstanceId};
+use updraft_planning::clear::{RunAfterClear, RunningInstances};
 use updraft_runtime::{Clock, Ids};
-use updraft_store::{DagRunQuery, RunCreation, StartedTaskInstance, Store, Tx};
+use updraft_store::{DagRunQuery, RunCreation, RunKey, StartedTaskInstance, Store, Tx};
 use updraft_task_comms::message::{
     DRCount, DagResult, DagRun, DagRunStateResult, ErrorType, GetDRCount, GetDag, GetDagRun,
     GetDagRunState, GetPrevSuccessfulDagRun, GetPreviousDagRun, PrevSuccessfulDagRunResult,
@@ -17,6 +18,7 @@ use updraft_task_comms::session::Failure;
 
 use super::task_instance::{dates, run_ids};
 use super::{Outcome, TaskAsker, stored};
+use crate::clearing::{ClearOrder, clear};
 use crate::failure::rejected;
 
 /// Random characters in the ids of runs that may share an instant.
@@ -156,6 +158,22 @@ pub(super) async fn trigger(store: &Store, asker: &TaskAsker, request: TriggerDa
             &serde_json::json!({ "dag_id": dag_id, "run_id": run_id }),
         ))),
     }
+}
+
+/// Clears the whole run, to be started again.
+async fn reset(tx: &mut Tx, dag_id: &DagId, run_id: &RunId) -> Result<(), Failure> {
+    let rows = stored(tx.load_task_instances_of_run(dag_id, run_id).await)?;
+    let key = RunKey {
+        dag_id: dag_id.clone(),
+        run_id: run_id.clone(),
+    };
+    let order = ClearOrder {
+        running: RunningInstances::Restart,
+        after: RunAfterClear::Queued,
+        run_on_latest_version: false,
+    };
+    stored(clear(tx, &key, &rows, order, Clock.now()).await)?;
+    Ok(())
 }
 
 async fn create(
