@@ -118,7 +118,10 @@ impl Tx {
         outcome: &mut ParseOutcome,
     ) -> Result<(), Error> {
         let dag_id = &parsed.dag.dag_id;
-        self.upsert_dag(&parsed.dag, now).await?;
+        let expression = parsed.dag.asset_expression.as_ref();
+        let expression = self.number_assets(expression, &parsed.assets, now).await?;
+        self.upsert_dag(&parsed.dag, expression.as_ref(), now)
+            .await?;
         if before.is_none_or(|before| before.tags != parsed.dag.tags) {
             self.replace_tags(dag_id, &parsed.dag.tags).await?;
         }
@@ -146,7 +149,12 @@ impl Tx {
         Ok(())
     }
 
-    async fn upsert_dag(&mut self, dag: &Dag, now: Timestamp) -> Result<(), Error> {
+    async fn upsert_dag(
+        &mut self,
+        dag: &Dag,
+        asset_expression: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let next = &dag.next_dagrun;
         let statement = sqlx::query(
             "INSERT INTO dag (
@@ -204,7 +212,7 @@ impl Tx {
         .bind(dag.timetable_description.as_deref())
         .bind(dag.timetable_type.as_str())
         .bind(dag.timetable_partitioned)
-        .bind(dag.asset_expression.as_ref().map(Value::to_string))
+        .bind(asset_expression.map(Value::to_string))
         .bind(dag.max_active_tasks)
         .bind(dag.max_active_runs)
         .bind(dag.max_consecutive_failed_dag_runs)

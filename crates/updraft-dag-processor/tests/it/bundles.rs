@@ -49,3 +49,18 @@ async fn folders_zip_files_and_ignore_files_are_understood() -> Result<()> {
     scene.wait_for_dag("zipped", |dag| dag.is_stale).await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_assets_of_a_schedule_are_shown_with_their_numbers() -> Result<()> {
+    let file = "from airflow.sdk import DAG, Asset\n\
+        with DAG('waits', schedule=Asset('a', uri='s3://a') | Asset('b', uri='s3://b')):\n    pass\n";
+    let scene = Scene::new(&[("waits.py", file)]).await?;
+    let dag = scene.wait_for_dag("waits", |_| true).await?;
+    let expression = dag.asset_expression.unwrap_or_default();
+    for (index, name) in ["a", "b"].into_iter().enumerate() {
+        let asset = &expression["any"][index]["asset"];
+        assert_eq!(asset["name"], name, "{expression}");
+        assert!(asset["id"].is_i64(), "{expression}");
+    }
+    Ok(())
+}

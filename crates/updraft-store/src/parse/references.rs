@@ -3,6 +3,8 @@
 //! An asset is active while something points at it and no other active asset has its name or its
 //! URI. Source: fact sheet "scheduling semantics" §2.5.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use updraft_model::{DagId, TaskId};
@@ -77,6 +79,26 @@ const INLETS: ReferenceTable = ReferenceTable {
 };
 
 impl Tx {
+    /// An asset expression with the row number of every asset in it, as the API shows it.
+    pub(crate) async fn number_assets(
+        &mut self,
+        expression: Option<&Value>,
+        assets: &DagAssets,
+        now: Timestamp,
+    ) -> Result<Option<Value>, Error> {
+        let Some(expression) = expression else {
+            return Ok(None);
+        };
+        let mut ids = BTreeMap::new();
+        for asset in &assets.scheduled_on {
+            let key = (asset.name.as_str(), asset.uri.as_str());
+            ids.insert(key, self.upsert_asset(asset, now).await?);
+        }
+        let mut numbered = expression.clone();
+        number(&mut numbered, &ids);
+        Ok(Some(numbered))
+    }
+
     pub(crate) async fn replace_asset_references(
         &mut self,
         dag_id: &DagId,
@@ -259,6 +281,29 @@ impl Tx {
             self.warn_dag(&warning, now).await?;
         }
         Ok(())
+    }
+}
+
+/// Adds `id` to every `{"asset": {"name": …, "uri": …}}` within.
+fn number(expression: &mut Value, ids: &BTreeMap<(&str, &str), i64>) {
+    match expression {
+        Value::Array(items) => items.iter_mut().for_each(|item| number(item, ids)),
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                if key != "asset" {
+                    number(value, ids);
+                    continue;
+                }
+                let text = |key: &str| value.get(key).and_then(Value::as_str);
+                let id = text("name")
+                    .zip(text("uri"))
+                    .and_then(|key| ids.get(&key).copied());
+                if let (Some(id), Value::Object(asset)) = (id, value) {
+                    asset.insert("id".to_owned(), id.into());
+                }
+            }
+        }
+        _ => {}
     }
 }
 
