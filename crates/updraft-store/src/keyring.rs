@@ -73,3 +73,6 @@ impl std::fmt::Debug for Keyring {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

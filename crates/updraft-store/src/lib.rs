@@ -53,6 +53,8 @@ mod session;
 mod state_store;
 mod store;
 mod task_instance;
+#[cfg(test)]
+mod test_support;
 mod trigger;
 mod user_account;
 mod variable;

@@ -198,3 +198,6 @@ impl Store {
 fn newest(steps: &[(i64, &str, &str)]) -> i64 {
     steps.iter().map(|(number, ..)| *number).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

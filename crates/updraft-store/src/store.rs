@@ -317,6 +317,12 @@ async fn open_sqlite(
                     Ok(())
                 })
             })
+            // SQLite itself ends a transaction that met a full disk. The driver does not notice,
+            // and would refuse every later transaction on the connection.
+            .before_acquire(|connection, _| {
+                let is_usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_usable) })
+            })
             .connect_with(options_for(url.as_str(), backdrop)?)
             .await
             .map_err(|source| could_not_connect(backdrop, source))
@@ -378,3 +384,6 @@ fn could_not_connect(backdrop: &Backdrop, source: sqlx::Error) -> Error {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;

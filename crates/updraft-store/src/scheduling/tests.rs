@@ -7,13 +7,8 @@ use super::{apply, lost, queueing, view};
 use crate::execution::start::lock_try_sql;
 use crate::pool::usage_sql;
 use crate::row::assembled;
+use crate::test_support::{backends, fixtures};
 use crate::{Dialect, Reader};
-
-#[path = "../../tests/it/backends.rs"]
-mod backends;
-#[path = "../../tests/it/fixtures.rs"]
-#[expect(dead_code, reason = "shared with the integration tests")]
-mod fixtures;
 
 /// Runs, and tasks in each: enough for statistics that mean something.
 const RUNS: usize = 40;

@@ -25,6 +25,13 @@ pub(crate) fn on_each_backend(body: impl AsyncFn(Store)) {
     }
 }
 
+/// Runs `body` on PostgreSQL only, for what takes two transactions at once; needs a server.
+pub(crate) fn on_postgres_if_any(body: impl AsyncFn(Store)) {
+    if let Some(server) = postgres_server() {
+        on_postgres(&server, &body);
+    }
+}
+
 /// Runs `body` on SQLite only, for what only a file can do.
 pub(crate) fn on_sqlite(body: impl AsyncFn(Store)) {
     runtime().block_on(async {

@@ -13,6 +13,7 @@ mod fixtures;
 mod foundation;
 mod jobs_and_pools;
 mod parsing;
+mod races;
 mod scheduling;
 mod secrets;
 mod xcoms;
