@@ -3,18 +3,20 @@
 //! It holds the queue of files and decides nothing else; listings, parses and callbacks run as
 //! tasks beside it and report back.
 
+mod bundles;
 mod job;
 mod reports;
+mod work;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::info;
 use updraft_model::BundleName;
 use updraft_model::callback::CallbackRequest;
 use updraft_python::Zygote;
@@ -22,16 +24,13 @@ use updraft_runtime::{CancellationToken, Clock, OnExit, Tasks};
 use updraft_store::{Change, Error, Store};
 
 use crate::bundle::Bundle;
-use crate::callbacks;
 use crate::child::Children;
-use crate::content::{Parsing, chain};
-use crate::discovery::{self, Listing};
 use crate::files::{FileKey, Files, Intervals};
-use crate::import_log;
 use crate::options::DagProcessorOptions;
-use crate::parse::{ParseEnd, parse};
+use crate::parse::ParseEnd;
 use crate::watch::Watch;
 
+use bundles::ListingState;
 use job::Job;
 use reports::{Report, Reporter};
 
@@ -57,6 +56,7 @@ pub struct DagProcessor {
     running_callbacks: usize,
     /// There may be rows to fetch.
     wanted: Wanted,
+    watch: Option<Watch>,
     reporter: Reporter,
     reports: mpsc::Receiver<Report>,
 }
@@ -68,14 +68,18 @@ struct Wanted {
     callbacks: bool,
 }
 
-/// One listing of a bundle runs at a time.
-#[derive(Clone, Copy, Debug, Default)]
-struct ListingState {
-    is_running: bool,
-    is_wanted: bool,
-    /// Whether the last listing failed, to warn once.
-    has_failed: bool,
-    was_swept: bool,
+impl Wanted {
+    const EVERYTHING: Self = Self {
+        requests: true,
+        callbacks: true,
+    };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            requests: self.requests || other.requests,
+            callbacks: self.callbacks || other.callbacks,
+        }
+    }
 }
 
 impl DagProcessor {
@@ -128,10 +132,8 @@ impl DagProcessor {
             callbacks: VecDeque::new(),
             running: 0,
             running_callbacks: 0,
-            wanted: Wanted {
-                requests: true,
-                callbacks: true,
-            },
+            wanted: Wanted::EVERYTHING,
+            watch: None,
             reporter,
             reports,
         })
@@ -145,9 +147,9 @@ impl DagProcessor {
         self.children.shutdown = shutdown.clone();
         let mut changes = self.children.store.changes().subscribe();
         let (sender, mut touched) = mpsc::channel(TOUCHED_MAX);
+        self.watch = Some(Watch::new(sender, self.children.tasks.clone()));
         // Before the first listing, so that nothing falls between the two.
-        let bundles: Vec<Bundle> = self.bundles.values().cloned().collect();
-        let _watch = Watch::start(&bundles, &sender, &self.children.tasks);
+        self.watch_all();
         let mut heartbeat = every(self.options.heartbeat_interval);
         let mut relist = every(self.options.bundle_refresh_check_interval);
         let mut poll = every(POLL_INTERVAL);
@@ -155,39 +157,21 @@ impl DagProcessor {
             self.fetch_wanted().await;
             self.start_work();
             let has_room = self.running < self.options.parsing_processes.max(1);
-            let routine = self
-                .files
-                .next_routine()
-                .filter(|_| has_room)
-                .map(Instant::from_std);
+            let routine = has_room.then(|| self.files.next_routine()).flatten();
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(report) = self.reports.recv() => self.on_report(report).await,
                 Some(bundle) = touched.recv() => self.list(&bundle),
-                change = changes.recv() => self.on_change(change),
-                () = sleep_until(routine) => {}
+                wanted = next_wanted(&mut changes) => self.wanted = self.wanted.and(wanted),
+                () = sleep_until(routine.map(Instant::from_std)) => {}
                 _ = heartbeat.tick() => self.job.beat(&self.children.store, &self.options).await,
                 _ = relist.tick() => self.list_all(),
-                _ = poll.tick() => self.wanted = Wanted { requests: true, callbacks: true },
+                _ = poll.tick() => self.wanted = Wanted::EVERYTHING,
             }
         }
         self.job.end(&self.children.store).await;
         info!("stopped the Dag processor");
         Ok(())
-    }
-
-    fn on_change(&mut self, change: Result<Change, RecvError>) {
-        match change {
-            Ok(Change::ParseRequested) => self.wanted.requests = true,
-            Ok(Change::CallbackRequested) => self.wanted.callbacks = true,
-            Ok(Change::Everything) | Err(_) => {
-                self.wanted = Wanted {
-                    requests: true,
-                    callbacks: true,
-                };
-            }
-            Ok(_) => {}
-        }
     }
 
     async fn on_report(&mut self, report: Report) {
@@ -198,35 +182,6 @@ impl DagProcessor {
                 self.running -= 1;
                 self.running_callbacks -= 1;
             }
-        }
-    }
-
-    async fn on_listed(&mut self, bundle: &BundleName, listing: Result<Listing, String>) {
-        let Some(state) = self.listings.get_mut(bundle) else {
-            return;
-        };
-        state.is_running = false;
-        match listing {
-            Ok(listing) => {
-                state.has_failed = false;
-                // The first listing also finds what vanished while nobody looked.
-                let is_first = !std::mem::replace(&mut state.was_swept, true);
-                if self.files.on_listing(bundle, listing, Clock.monotonic()) || is_first {
-                    self.forget_missing(bundle).await;
-                }
-            }
-            Err(error) if !state.has_failed => {
-                state.has_failed = true;
-                warn!(%bundle, error, "failed to list a bundle; its Dags stay as they are");
-            }
-            Err(_) => {}
-        }
-        if self
-            .listings
-            .get(bundle)
-            .is_some_and(|state| state.is_wanted)
-        {
-            self.list(bundle);
         }
     }
 
@@ -244,182 +199,35 @@ impl DagProcessor {
         }
     }
 
-    /// Marks the Dags of vanished files as stale.
-    async fn forget_missing(&mut self, bundle: &BundleName) {
-        let present: BTreeSet<String> = self.files.paths(bundle);
-        let store = &self.children.store;
-        let now = Clock.now();
-        let version = self
-            .bundles
-            .get(bundle)
-            .and_then(|bundle| bundle.version.clone());
-        let forgotten = store
-            .retry(|| async {
-                let mut tx = store.write().await?;
-                let gone = tx.forget_missing_files(bundle, &present).await?;
-                tx.note_bundle_refresh(bundle, version.as_deref(), now)
-                    .await?;
-                tx.commit().await?;
-                Ok(gone)
-            })
-            .await;
-        match forgotten {
-            Ok(gone) if gone.is_empty() => {}
-            Ok(gone) => info!(%bundle, dags = gone.len(), "marked Dags of vanished files as stale"),
-            Err(error) => {
-                warn!(%bundle, error = chain(&error), "failed to forget vanished files");
-                // The next listing tries again.
-                if let Some(state) = self.listings.get_mut(bundle) {
-                    state.was_swept = false;
-                }
-            }
-        }
-    }
-
-    fn list_all(&mut self) {
-        import_log::link_latest(&self.options.log_folder, Clock.now());
-        let names: Vec<BundleName> = self.bundles.keys().cloned().collect();
-        for name in &names {
-            self.list(name);
-        }
-    }
-
-    /// Lists a bundle, after the listing that runs.
-    fn list(&mut self, name: &BundleName) {
-        let Some((bundle, state)) = self.bundles.get(name).zip(self.listings.get_mut(name)) else {
-            return;
-        };
-        if state.is_running {
-            state.is_wanted = true;
-            return;
-        }
-        *state = ListingState {
-            is_running: true,
-            is_wanted: false,
-            ..*state
-        };
-        let (path, rules) = (bundle.path.clone(), self.options.discovery);
-        let known = self.files.listing(name);
-        let tasks = self.children.tasks.clone();
-        let report = self.reporter.listing(name.clone());
-        self.spawn("dag_processor.list", async move {
-            let listing = tasks
-                .blocking(move || discovery::list(&path, rules, &known))
-                .await;
-            report.send(listing.map_err(|error| error.to_string()));
-        });
-    }
-
-    /// Fetches requests and callbacks, if there may be any.
-    async fn fetch_wanted(&mut self) {
-        if std::mem::take(&mut self.wanted.requests)
-            && let Err(error) = self.fetch_requests().await
-        {
-            warn!(
-                error = chain(&error),
-                "failed to look for files to parse soon"
-            );
-        }
-        let room = self.callbacks_max().saturating_sub(self.running_callbacks);
-        if room == 0 || !self.callbacks.is_empty() || !std::mem::take(&mut self.wanted.callbacks) {
-            return;
-        }
-        let bundles: Vec<Bundle> = self.bundles.values().cloned().collect();
-        match callbacks::claim(&self.children, &bundles, room).await {
-            Ok(claimed) => {
-                // There may be more than there was room for.
-                self.wanted.callbacks = claimed.len() == room;
-                self.callbacks.extend(claimed);
-            }
-            Err(error) => warn!(error = chain(&error), "failed to look for callbacks"),
-        }
-    }
-
-    async fn fetch_requests(&mut self) -> Result<(), Error> {
-        let names: Vec<BundleName> = self.bundles.keys().cloned().collect();
-        let store = &self.children.store;
-        let requests = store
-            .retry(|| async {
-                let mut tx = store.write().await?;
-                let requests = tx.take_parse_requests(&names).await?;
-                tx.commit().await?;
-                Ok(requests)
-            })
-            .await?;
-        for request in requests {
-            let key = FileKey {
-                bundle: request.bundle_name,
-                path: request.relative_fileloc,
-            };
-            if !self.files.request(&key) {
-                // It may be new: nobody has listed it yet.
-                self.list(&key.bundle);
-            }
-        }
-        Ok(())
-    }
-
-    /// Callbacks leave a child for the files, so that a slow one does not keep Dags from showing.
-    fn callbacks_max(&self) -> usize {
-        self.options.parsing_processes.saturating_sub(1).max(1)
-    }
-
-    /// Starts children while there is room and work.
-    fn start_work(&mut self) {
-        while self.running < self.options.parsing_processes.max(1) {
-            if let Some(request) = self.callbacks.pop_front() {
-                self.start_callback(request);
-            } else if let Some(key) = self.files.take_next(Clock.monotonic()) {
-                self.start_parse(key);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn start_parse(&mut self, key: FileKey) {
-        let Some(bundle) = self.bundles.get(&key.bundle) else {
-            return;
-        };
-        let parsing = Parsing {
-            bundle: bundle.clone(),
-            key: key.clone(),
-            paused_at_creation: self.options.dags_are_paused_at_creation,
-        };
-        self.running += 1;
-        let (children, options) = (self.children.clone(), Arc::clone(&self.options));
-        let report = self.reporter.parse(key);
-        self.spawn("dag_processor.parse", async move {
-            let end = Box::pin(parse(&children, parsing, &options.log_folder)).await;
-            report.send(end);
-        });
-    }
-
-    fn start_callback(&mut self, request: CallbackRequest) {
-        let Some(bundle) = self.bundles.get(&request.bundle_name).cloned() else {
-            return;
-        };
-        self.running += 1;
-        self.running_callbacks += 1;
-        let (children, options) = (self.children.clone(), Arc::clone(&self.options));
-        let report = self.reporter.callback();
-        self.spawn("dag_processor.callback", async move {
-            Box::pin(callbacks::run(
-                &children,
-                &bundle,
-                request,
-                &options.log_folder,
-            ))
-            .await;
-            drop(report);
-        });
-    }
-
     fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.children.tasks.spawn(name, OnExit::Log, async move {
             work.await;
             Ok::<(), std::convert::Infallible>(())
         });
+    }
+}
+
+/// The next hint that concerns us. Most of what changes in the store does not.
+async fn next_wanted(changes: &mut broadcast::Receiver<Change>) -> Wanted {
+    let nothing = Wanted {
+        requests: false,
+        callbacks: false,
+    };
+    loop {
+        return match changes.recv().await {
+            Ok(Change::ParseRequested) => Wanted {
+                requests: true,
+                ..nothing
+            },
+            Ok(Change::CallbackRequested) => Wanted {
+                callbacks: true,
+                ..nothing
+            },
+            Ok(Change::Everything) | Err(RecvError::Lagged(_)) => Wanted::EVERYTHING,
+            Ok(_) => continue,
+            // The store is closing, and so is everything.
+            Err(RecvError::Closed) => std::future::pending().await,
+        };
     }
 }
 

@@ -4,6 +4,7 @@
 //! missing altogether (network file systems send none, the kernel's watches may be used up), so
 //! bundles are also listed every so often.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,37 +21,48 @@ use crate::bundle::Bundle;
 const SETTLING_TIME: Duration = Duration::from_millis(30);
 
 /// Watches bundles until it is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
-    _watchers: Vec<RecommendedWatcher>,
+    touched: mpsc::Sender<BundleName>,
+    tasks: Tasks,
+    /// `None` for a bundle that cannot be watched.
+    watchers: BTreeMap<BundleName, Option<RecommendedWatcher>>,
 }
 
 impl Watch {
-    /// Sends the name of a bundle to `touched` soon after something in it changed.
-    pub(crate) fn start(
-        bundles: &[Bundle],
-        touched: &mpsc::Sender<BundleName>,
-        tasks: &Tasks,
-    ) -> Self {
-        let mut watchers = Vec::new();
-        for bundle in bundles {
-            // One event waiting is enough: the listing that follows sees everything.
-            let (sender, events) = mpsc::channel(1);
-            match watcher(&bundle.path, sender) {
-                Ok(watcher) => {
-                    let forward = forward(bundle.name.clone(), events, touched.clone());
-                    tasks.spawn("dag_processor.watch", OnExit::Log, forward);
-                    watchers.push(watcher);
-                }
-                Err(error) => {
-                    warn!(bundle = %bundle.name, path = %bundle.path.display(), %error,
-                        "failed to watch a bundle; changes are found by listing it now and then");
-                }
-            }
-        }
+    /// Will send the name of a bundle to `touched` soon after something in it changed.
+    pub(crate) fn new(touched: mpsc::Sender<BundleName>, tasks: Tasks) -> Self {
         Self {
-            _watchers: watchers,
+            touched,
+            tasks,
+            watchers: BTreeMap::new(),
         }
+    }
+
+    /// Watches a bundle, unless that was tried already.
+    pub(crate) fn ensure(&mut self, bundle: &Bundle) {
+        if self.watchers.contains_key(&bundle.name) {
+            return;
+        }
+        // One event waiting is enough: the listing that follows sees everything.
+        let (sender, events) = mpsc::channel(1);
+        let watcher = watcher(&bundle.path, sender)
+            .inspect_err(|error| {
+                warn!(bundle = %bundle.name, path = %bundle.path.display(), %error,
+                    "failed to watch a bundle; changes are found by listing it now and then");
+            })
+            .ok();
+        if watcher.is_some() {
+            let forward = forward(bundle.name.clone(), events, self.touched.clone());
+            self.tasks
+                .spawn("dag_processor.watch", OnExit::Log, forward);
+        }
+        self.watchers.insert(bundle.name.clone(), watcher);
+    }
+
+    /// Stops watching a bundle whose folder is gone.
+    pub(crate) fn forget(&mut self, bundle: &BundleName) {
+        self.watchers.remove(bundle);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -62,5 +63,22 @@ async fn the_assets_of_a_schedule_are_shown_with_their_numbers() -> Result<()> {
         assert_eq!(asset["name"], name, "{expression}");
         assert!(asset["id"].is_i64(), "{expression}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_comes_back_is_watched_again() -> Result<()> {
+    let scene = Scene::with(&[("d.py", &dag_file("d", &["a"]))], |options| {
+        options.bundle_refresh_check_interval = Duration::from_millis(200);
+    })
+    .await?;
+    scene.wait_for_dag("d", |_| true).await?;
+    fs::rename(scene.bundle(), scene.bundle().with_extension("away"))?;
+    scene
+        .remains_for(Duration::from_millis(600), "d", |dag| !dag.is_stale)
+        .await?;
+    scene.write("other.py", &dag_file("other", &["a"]))?;
+    scene.wait_for_dag("other", |_| true).await?;
+    scene.wait_for_dag("d", |dag| dag.is_stale).await?;
     Ok(())
 }

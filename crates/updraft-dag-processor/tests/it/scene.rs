@@ -195,6 +195,22 @@ impl Scene {
         }
     }
 
+    /// Checks for a while that a Dag keeps fulfilling a condition.
+    pub(crate) async fn remains_for(
+        &self,
+        time: Duration,
+        dag_id: &str,
+        condition: impl Fn(&Dag) -> bool,
+    ) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < time {
+            let dag = self.dag(dag_id).await?;
+            anyhow::ensure!(dag.as_ref().is_some_and(&condition), "found {dag:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
     /// Waits until there are so many import errors.
     pub(crate) async fn wait_for_import_errors(&self, count: usize) -> Result<Vec<ImportError>> {
         let started = Instant::now();

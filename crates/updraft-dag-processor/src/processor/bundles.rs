@@ -1,0 +1,138 @@
+//! Listing and watching bundles, and forgetting what vanished from them.
+
+use std::collections::BTreeSet;
+
+use tracing::{info, warn};
+use updraft_model::BundleName;
+use updraft_runtime::Clock;
+
+use super::DagProcessor;
+use crate::content::chain;
+use crate::discovery::{self, Listing};
+use crate::import_log;
+
+/// One listing of a bundle runs at a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ListingState {
+    is_running: bool,
+    is_wanted: bool,
+    /// Whether the last listing failed, to warn once.
+    has_failed: bool,
+    was_swept: bool,
+}
+
+impl DagProcessor {
+    pub(super) async fn on_listed(
+        &mut self,
+        bundle: &BundleName,
+        listing: Result<Listing, String>,
+    ) {
+        let Some(state) = self.listings.get_mut(bundle) else {
+            return;
+        };
+        state.is_running = false;
+        match listing {
+            Ok(listing) => {
+                // The first listing also finds what vanished while nobody looked.
+                let is_first = !std::mem::replace(&mut state.was_swept, true);
+                if std::mem::take(&mut state.has_failed) {
+                    // It was given up, and is another folder now.
+                    self.watch_all();
+                }
+                if self.files.on_listing(bundle, listing, Clock.monotonic()) || is_first {
+                    self.forget_missing(bundle).await;
+                }
+            }
+            Err(error) if !state.has_failed => {
+                state.has_failed = true;
+                warn!(%bundle, error, "failed to list a bundle; its Dags stay as they are");
+                if let Some(watch) = &mut self.watch {
+                    watch.forget(bundle);
+                }
+            }
+            Err(_) => {}
+        }
+        if self
+            .listings
+            .get(bundle)
+            .is_some_and(|state| state.is_wanted)
+        {
+            self.list(bundle);
+        }
+    }
+
+    /// Marks the Dags of vanished files as stale.
+    pub(super) async fn forget_missing(&mut self, bundle: &BundleName) {
+        let present: BTreeSet<String> = self.files.paths(bundle);
+        let store = &self.children.store;
+        let now = Clock.now();
+        let version = self
+            .bundles
+            .get(bundle)
+            .and_then(|bundle| bundle.version.clone());
+        let forgotten = store
+            .retry(|| async {
+                let mut tx = store.write().await?;
+                let gone = tx.forget_missing_files(bundle, &present).await?;
+                tx.note_bundle_refresh(bundle, version.as_deref(), now)
+                    .await?;
+                tx.commit().await?;
+                Ok(gone)
+            })
+            .await;
+        match forgotten {
+            Ok(gone) if gone.is_empty() => {}
+            Ok(gone) => info!(%bundle, dags = gone.len(), "marked Dags of vanished files as stale"),
+            Err(error) => {
+                warn!(%bundle, error = chain(&error), "failed to forget vanished files");
+                // The next listing tries again.
+                if let Some(state) = self.listings.get_mut(bundle) {
+                    state.was_swept = false;
+                }
+            }
+        }
+    }
+
+    pub(super) fn list_all(&mut self) {
+        import_log::link_latest(&self.options.log_folder, Clock.now());
+        let names: Vec<BundleName> = self.bundles.keys().cloned().collect();
+        for name in &names {
+            self.list(name);
+        }
+    }
+
+    /// Lists a bundle, after the listing that runs.
+    pub(super) fn list(&mut self, name: &BundleName) {
+        let Some((bundle, state)) = self.bundles.get(name).zip(self.listings.get_mut(name)) else {
+            return;
+        };
+        if state.is_running {
+            state.is_wanted = true;
+            return;
+        }
+        *state = ListingState {
+            is_running: true,
+            is_wanted: false,
+            ..*state
+        };
+        let (path, rules) = (bundle.path.clone(), self.options.discovery);
+        let known = self.files.listing(name);
+        let tasks = self.children.tasks.clone();
+        let report = self.reporter.listing(name.clone());
+        self.spawn("dag_processor.list", async move {
+            let listing = tasks
+                .blocking(move || discovery::list(&path, rules, &known))
+                .await;
+            report.send(listing.map_err(|error| error.to_string()));
+        });
+    }
+
+    /// Watches all bundles that are not watched yet.
+    pub(super) fn watch_all(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            for bundle in self.bundles.values() {
+                watch.ensure(bundle);
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Starting children while there is room and work.
+
+use std::sync::Arc;
+
+use tracing::warn;
+use updraft_model::BundleName;
+use updraft_model::callback::CallbackRequest;
+use updraft_runtime::Clock;
+use updraft_store::Error;
+
+use super::DagProcessor;
+use crate::bundle::Bundle;
+use crate::callbacks;
+use crate::content::{Parsing, chain};
+use crate::files::FileKey;
+use crate::parse::parse;
+
+impl DagProcessor {
+    /// Fetches requests and callbacks, if there may be any.
+    pub(super) async fn fetch_wanted(&mut self) {
+        if std::mem::take(&mut self.wanted.requests)
+            && let Err(error) = self.fetch_requests().await
+        {
+            warn!(
+                error = chain(&error),
+                "failed to look for files to parse soon"
+            );
+        }
+        let room = self.callbacks_max().saturating_sub(self.running_callbacks);
+        if room == 0 || !self.callbacks.is_empty() || !std::mem::take(&mut self.wanted.callbacks) {
+            return;
+        }
+        let bundles: Vec<Bundle> = self.bundles.values().cloned().collect();
+        match callbacks::claim(&self.children, &bundles, room).await {
+            Ok(claimed) => {
+                // There may be more than there was room for.
+                self.wanted.callbacks = claimed.len() == room;
+                self.callbacks.extend(claimed);
+            }
+            Err(error) => warn!(error = chain(&error), "failed to look for callbacks"),
+        }
+    }
+
+    async fn fetch_requests(&mut self) -> Result<(), Error> {
+        let names: Vec<BundleName> = self.bundles.keys().cloned().collect();
+        let store = &self.children.store;
+        let requests = store
+            .retry(|| async {
+                let mut tx = store.write().await?;
+                let requests = tx.take_parse_requests(&names).await?;
+                tx.commit().await?;
+                Ok(requests)
+            })
+            .await?;
+        for request in requests {
+            let key = FileKey {
+                bundle: request.bundle_name,
+                path: request.relative_fileloc,
+            };
+            if !self.files.request(&key) {
+                // It may be new: nobody has listed it yet.
+                self.list(&key.bundle);
+            }
+        }
+        Ok(())
+    }
+
+    /// Callbacks leave a child for the files, so that a slow one does not keep Dags from showing.
+    fn callbacks_max(&self) -> usize {
+        self.options.parsing_processes.saturating_sub(1).max(1)
+    }
+
+    /// Starts children while there is room and work.
+    pub(super) fn start_work(&mut self) {
+        while self.running < self.options.parsing_processes.max(1) {
+            if let Some(request) = self.callbacks.pop_front() {
+                self.start_callback(request);
+            } else if let Some(key) = self.files.take_next(Clock.monotonic()) {
+                self.start_parse(key);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn start_parse(&mut self, key: FileKey) {
+        let Some(bundle) = self.bundles.get(&key.bundle) else {
+            return;
+        };
+        let parsing = Parsing {
+            bundle: bundle.clone(),
+            key: key.clone(),
+            paused_at_creation: self.options.dags_are_paused_at_creation,
+        };
+        self.running += 1;
+        let (children, options) = (self.children.clone(), Arc::clone(&self.options));
+        let report = self.reporter.parse(key);
+        self.spawn("dag_processor.parse", async move {
+            let end = Box::pin(parse(&children, parsing, &options.log_folder)).await;
+            report.send(end);
+        });
+    }
+
+    fn start_callback(&mut self, request: CallbackRequest) {
+        let Some(bundle) = self.bundles.get(&request.bundle_name).cloned() else {
+            return;
+        };
+        self.running += 1;
+        self.running_callbacks += 1;
+        let (children, options) = (self.children.clone(), Arc::clone(&self.options));
+        let report = self.reporter.callback();
+        self.spawn("dag_processor.callback", async move {
+            Box::pin(callbacks::run(
+                &children,
+                &bundle,
+                request,
+                &options.log_folder,
+            ))
+            .await;
+            drop(report);
+        });
+    }
+}
