@@ -156,76 +156,34 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), Error> {
         let next = &dag.next_dagrun;
-        let statement = sqlx::query(
-            "INSERT INTO dag (
-                 dag_id, dag_display_name, description, is_paused, is_stale, has_import_errors,
-                 exceeds_max_non_backfill, bundle_name, bundle_version, relative_fileloc, fileloc,
-                 owners, timetable_summary, timetable_description, timetable_type,
-                 timetable_partitioned, asset_expression, max_active_tasks, max_active_runs,
-                 max_consecutive_failed_dag_runs, has_task_concurrency_limits, fail_fast,
-                 allowed_run_types, next_dagrun, next_dagrun_data_interval_start,
-                 next_dagrun_data_interval_end, next_dagrun_create_after,
-                 next_dagrun_partition_key, next_dagrun_partition_date, last_parsed_time,
-                 last_parse_duration)
-             VALUES ($1, $2, $3, $4, FALSE, FALSE, FALSE, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-                     $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
-             ON CONFLICT (dag_id) DO UPDATE
-                SET dag_display_name = excluded.dag_display_name,
-                    description = excluded.description,
-                    is_stale = FALSE,
-                    has_import_errors = FALSE,
-                    bundle_name = excluded.bundle_name,
-                    bundle_version = excluded.bundle_version,
-                    relative_fileloc = excluded.relative_fileloc,
-                    fileloc = excluded.fileloc,
-                    owners = excluded.owners,
-                    timetable_summary = excluded.timetable_summary,
-                    timetable_description = excluded.timetable_description,
-                    timetable_type = excluded.timetable_type,
-                    timetable_partitioned = excluded.timetable_partitioned,
-                    asset_expression = excluded.asset_expression,
-                    max_active_tasks = excluded.max_active_tasks,
-                    max_active_runs = excluded.max_active_runs,
-                    max_consecutive_failed_dag_runs = excluded.max_consecutive_failed_dag_runs,
-                    has_task_concurrency_limits = excluded.has_task_concurrency_limits,
-                    fail_fast = excluded.fail_fast,
-                    allowed_run_types = excluded.allowed_run_types,
-                    next_dagrun = excluded.next_dagrun,
-                    next_dagrun_data_interval_start = excluded.next_dagrun_data_interval_start,
-                    next_dagrun_data_interval_end = excluded.next_dagrun_data_interval_end,
-                    next_dagrun_create_after = excluded.next_dagrun_create_after,
-                    next_dagrun_partition_key = excluded.next_dagrun_partition_key,
-                    next_dagrun_partition_date = excluded.next_dagrun_partition_date,
-                    last_parsed_time = excluded.last_parsed_time,
-                    last_parse_duration = excluded.last_parse_duration",
-        )
-        .bind(dag.dag_id.as_str())
-        .bind(dag.dag_display_name.as_deref())
-        .bind(dag.description.as_deref())
-        .bind(dag.is_paused)
-        .bind(dag.bundle_name.as_str())
-        .bind(dag.bundle_version.as_deref())
-        .bind(dag.relative_fileloc.as_str())
-        .bind(dag.fileloc.as_str())
-        .bind(dag.owners.as_str())
-        .bind(dag.timetable_summary.as_deref())
-        .bind(dag.timetable_description.as_deref())
-        .bind(dag.timetable_type.as_str())
-        .bind(dag.timetable_partitioned)
-        .bind(asset_expression.map(Value::to_string))
-        .bind(dag.max_active_tasks)
-        .bind(dag.max_active_runs)
-        .bind(dag.max_consecutive_failed_dag_runs)
-        .bind(dag.has_task_concurrency_limits)
-        .bind(dag.fail_fast)
-        .bind(dag.allowed_run_types.as_ref().map(text_array))
-        .bind(micros_or_null(next.logical_date))
-        .bind(micros_or_null(next.data_interval_start))
-        .bind(micros_or_null(next.data_interval_end))
-        .bind(micros_or_null(next.run_after))
-        .bind(next.partition_key.as_deref())
-        .bind(micros_or_null(next.partition_date))
-        .bind(micros(now));
+        let statement = sqlx::query(UPSERT_DAG)
+            .bind(dag.dag_id.as_str())
+            .bind(dag.dag_display_name.as_deref())
+            .bind(dag.description.as_deref())
+            .bind(dag.is_paused)
+            .bind(dag.bundle_name.as_str())
+            .bind(dag.bundle_version.as_deref())
+            .bind(dag.relative_fileloc.as_str())
+            .bind(dag.fileloc.as_str())
+            .bind(dag.owners.as_str())
+            .bind(dag.timetable_summary.as_deref())
+            .bind(dag.timetable_description.as_deref())
+            .bind(dag.timetable_type.as_str())
+            .bind(dag.timetable_partitioned)
+            .bind(asset_expression.map(Value::to_string))
+            .bind(dag.max_active_tasks)
+            .bind(dag.max_active_runs)
+            .bind(dag.max_consecutive_failed_dag_runs)
+            .bind(dag.has_task_concurrency_limits)
+            .bind(dag.fail_fast)
+            .bind(dag.allowed_run_types.as_ref().map(text_array))
+            .bind(micros_or_null(next.logical_date))
+            .bind(micros_or_null(next.data_interval_start))
+            .bind(micros_or_null(next.data_interval_end))
+            .bind(micros_or_null(next.run_after))
+            .bind(next.partition_key.as_deref())
+            .bind(micros_or_null(next.partition_date))
+            .bind(micros(now));
         let statement = bind_real(statement, dag.last_parse_duration_secs);
         self.execute("write a Dag", statement).await?;
         Ok(())
@@ -374,3 +332,46 @@ impl Tx {
         Ok(())
     }
 }
+
+/// A Dag that is seen again keeps what users set: whether it is paused.
+const UPSERT_DAG: &str = "INSERT INTO dag (
+         dag_id, dag_display_name, description, is_paused, is_stale, has_import_errors,
+         exceeds_max_non_backfill, bundle_name, bundle_version, relative_fileloc, fileloc,
+         owners, timetable_summary, timetable_description, timetable_type,
+         timetable_partitioned, asset_expression, max_active_tasks, max_active_runs,
+         max_consecutive_failed_dag_runs, has_task_concurrency_limits, fail_fast,
+         allowed_run_types, next_dagrun, next_dagrun_data_interval_start,
+         next_dagrun_data_interval_end, next_dagrun_create_after,
+         next_dagrun_partition_key, next_dagrun_partition_date, last_parsed_time,
+         last_parse_duration)
+     VALUES ($1, $2, $3, $4, FALSE, FALSE, FALSE, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+             $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
+     ON CONFLICT (dag_id) DO UPDATE
+        SET dag_display_name = excluded.dag_display_name,
+            description = excluded.description,
+            is_stale = FALSE,
+            has_import_errors = FALSE,
+            bundle_name = excluded.bundle_name,
+            bundle_version = excluded.bundle_version,
+            relative_fileloc = excluded.relative_fileloc,
+            fileloc = excluded.fileloc,
+            owners = excluded.owners,
+            timetable_summary = excluded.timetable_summary,
+            timetable_description = excluded.timetable_description,
+            timetable_type = excluded.timetable_type,
+            timetable_partitioned = excluded.timetable_partitioned,
+            asset_expression = excluded.asset_expression,
+            max_active_tasks = excluded.max_active_tasks,
+            max_active_runs = excluded.max_active_runs,
+            max_consecutive_failed_dag_runs = excluded.max_consecutive_failed_dag_runs,
+            has_task_concurrency_limits = excluded.has_task_concurrency_limits,
+            fail_fast = excluded.fail_fast,
+            allowed_run_types = excluded.allowed_run_types,
+            next_dagrun = excluded.next_dagrun,
+            next_dagrun_data_interval_start = excluded.next_dagrun_data_interval_start,
+            next_dagrun_data_interval_end = excluded.next_dagrun_data_interval_end,
+            next_dagrun_create_after = excluded.next_dagrun_create_after,
+            next_dagrun_partition_key = excluded.next_dagrun_partition_key,
+            next_dagrun_partition_date = excluded.next_dagrun_partition_date,
+            last_parsed_time = excluded.last_parsed_time,
+            last_parse_duration = excluded.last_parse_duration";

@@ -1,7 +1,7 @@
 //! What a running try asks for and reports.
 
 use serde_json::json;
-use updraft_model::{DagRunState, MapIndex, TaskInstanceId, TaskInstanceState as S};
+use updraft_model::{DagRunState, DagVersionId, MapIndex, TaskInstanceId, TaskInstanceState as S};
 use updraft_store::{
     AwaitInput, DagRunQuery, Defer, Finish, Heartbeat, Liveness, Reschedule, Retry, RunStateChange,
     Runner, Start, StartedTry, TaskInstanceQuery, Transition, TriggerKwargs, Tx,
@@ -352,32 +352,30 @@ fn rendered_fields_may_be_overwritten_while_the_try_lives() {
     });
 }
 
+/// Three runs with a finished and a fresh task instance each; the first run is over.
+async fn three_runs(tx: &mut Tx, version: DagVersionId) {
+    for (name, second) in [("r1", 0), ("r2", 10), ("r3", 20)] {
+        start_run(tx, name, version, Some(at(second))).await;
+        create_tis(tx, name, version, &[("a", S::Success), ("b", S::NoStatus)]).await;
+    }
+    let over = RunStateChange {
+        from: DagRunState::Running,
+        to: DagRunState::Success,
+        queued_at: None,
+        start_date: Some(at(1)),
+        end_date: Some(at(9)),
+    };
+    tx.change_dag_run_state(&dag_id(), &run_id("r1"), &over, at(9))
+        .await
+        .unwrap();
+}
+
 #[test]
 fn a_try_may_ask_about_other_runs_and_instances() {
     on_each_backend(async |store| {
         let mut tx = store.write().await.unwrap();
         let version = write_etl(&mut tx).await;
-        for (name, second) in [("r1", 0), ("r2", 10), ("r3", 20)] {
-            start_run(&mut tx, name, version, Some(at(second))).await;
-            create_tis(
-                &mut tx,
-                name,
-                version,
-                &[("a", S::Success), ("b", S::NoStatus)],
-            )
-            .await;
-        }
-        let over = RunStateChange {
-            from: DagRunState::Running,
-            to: DagRunState::Success,
-            queued_at: None,
-            start_date: Some(at(1)),
-            end_date: Some(at(9)),
-        };
-        tx.change_dag_run_state(&dag_id(), &run_id("r1"), &over, at(9))
-            .await
-            .unwrap();
-
+        three_runs(&mut tx, version).await;
         let all = TaskInstanceQuery::default();
         assert_eq!(tx.count_task_instances(&dag_id(), &all).await.unwrap(), 6);
         let some = TaskInstanceQuery {
@@ -392,7 +390,15 @@ fn a_try_may_ask_about_other_runs_and_instances() {
             (states[0].run_id.as_str(), states[0].task_id.as_str()),
             ("r2", "b")
         );
+    });
+}
 
+#[test]
+fn a_try_may_ask_about_earlier_runs() {
+    on_each_backend(async |store| {
+        let mut tx = store.write().await.unwrap();
+        let version = write_etl(&mut tx).await;
+        three_runs(&mut tx, version).await;
         let running = DagRunQuery {
             states: vec![DagRunState::Running],
             ..DagRunQuery::default()
