@@ -28,7 +28,7 @@ fn assert_form(name: &str, format: OutputFormat, except: &[&str]) {
         assert_eq!(found, wanted, "case {case}");
         checked += 1;
     }
-    assert!(checked >= 10, "only {checked} cases");
+    assert!(checked >= 8, "only {checked} cases");
 }
 
 #[test]
@@ -43,8 +43,9 @@ fn yaml_is_airflows() {
 
 #[test]
 fn plain_is_airflows() {
-    // Its numbers are reformatted and its rows of blanks left out: nothing to imitate.
-    assert_form("plain", OutputFormat::Plain, &["scalars"]);
+    // In `scalars` Airflow reformats numbers and leaves rows of blanks out: nothing to imitate.
+    // `wide` it only lines up where Python's `wcwidth` happens to be installed; we always do.
+    assert_form("plain", OutputFormat::Plain, &["scalars", "wide"]);
 }
 
 #[test]

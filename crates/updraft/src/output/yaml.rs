@@ -164,7 +164,7 @@ impl Document {
     fn single(&mut self, text: &str, indent: usize) {
         self.push("'");
         let (mut after_space, mut after_break) = (false, false);
-        let last = text.len() - 1;
+        let last = text.len().saturating_sub(1);
         let mut characters = text.char_indices().peekable();
         while let Some((index, character)) = characters.next() {
             match character {

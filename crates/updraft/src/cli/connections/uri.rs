@@ -52,7 +52,8 @@ pub(super) fn connection_of(conn_id: &str, uri: &str) -> Result<Connection, Stri
         conn_type: normalized_type(&scheme.to_lowercase()),
         host: Some(host),
         login,
-        password,
+        // Quirk: an empty password is none, an empty login is a login.
+        password: password.filter(|password| !password.is_empty()),
         port,
         schema: Some(decoded(path)),
         extra: extra_of(query),

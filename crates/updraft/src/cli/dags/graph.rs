@@ -6,9 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use updraft_model::serialized::{
-    GroupChild, GroupIndex, SerializedDag, Task, TaskGroup, TaskIndex,
-};
+use updraft_model::serialized::{GroupChild, GroupIndex, SerializedDag, Task, TaskIndex};
 
 /// How a group looks that does not say: transparent blue, whatever it says of its background.
 const GROUP_FILL: &str = "#6495ed7f";
@@ -24,16 +22,17 @@ const KEYWORDS: &[&str] = &["digraph", "edge", "graph", "node", "strict", "subgr
 
 /// The whole graph.
 pub(super) fn dot_of(dag: &SerializedDag) -> String {
+    let groups = Groups::of(dag);
     let mut drawing = Drawing {
         dag,
-        colors: group_colors(dag),
+        groups: &groups,
         text: String::new(),
     };
     let name = quoted(dag.dag_id().as_str());
     drawing.line(0, &format!("digraph {name} {{"));
     drawing.line(1, &format!("graph [label={name} labelloc=t rankdir=LR]"));
     drawing.group_inside(GroupIndex::ROOT, 1);
-    for (source, target) in edges(dag) {
+    for (source, target) in edges(&groups) {
         let label = edge_label(dag, &source, &target);
         let label = label.map(|label| format!(" [label={}]", quoted(label)));
         let arrow = format!("{} -> {}", quoted(&source), quoted(&target));
@@ -43,10 +42,61 @@ pub(super) fn dot_of(dag: &SerializedDag) -> String {
     drawing.text
 }
 
+/// The groups under their whole ids: a group in a group has the name of the outer one before its own.
+struct Groups<'d> {
+    dag: &'d SerializedDag,
+    ids: Vec<String>,
+    /// Colour and foreground of each group that says.
+    colors: BTreeMap<String, (String, String)>,
+}
+
+impl<'d> Groups<'d> {
+    fn of(dag: &'d SerializedDag) -> Self {
+        let mut ids: Vec<String> = Vec::with_capacity(dag.groups().len());
+        for group in dag.groups() {
+            // A group stands behind the one it is in.
+            let parent = group
+                .parent
+                .map(|parent| (dag.group(parent), &ids[parent.0 as usize]));
+            let name = group.group_id.as_deref().unwrap_or_default();
+            ids.push(whole_id(
+                parent.map(|(group, id)| (group.prefix_group_id, id.as_str())),
+                name,
+            ));
+        }
+        let colors = group_colors(dag);
+        Self { dag, ids, colors }
+    }
+
+    fn id(&self, index: GroupIndex) -> &str {
+        &self.ids[index.0 as usize]
+    }
+
+    fn find(&self, id: &str) -> Option<GroupIndex> {
+        let place = self.ids.iter().position(|each| each == id)?;
+        u32::try_from(place).ok().map(GroupIndex)
+    }
+
+    fn upstream_join(&self, index: GroupIndex) -> String {
+        format!("{}.upstream_join_id", self.id(index))
+    }
+
+    fn downstream_join(&self, index: GroupIndex) -> String {
+        format!("{}.downstream_join_id", self.id(index))
+    }
+}
+
+/// `parent` is whether it gives its name to its children, and its id.
+fn whole_id(parent: Option<(bool, &str)>, name: &str) -> String {
+    match parent {
+        Some((true, parent)) if !parent.is_empty() => format!("{parent}.{name}"),
+        _ => name.to_owned(),
+    }
+}
+
 struct Drawing<'d> {
     dag: &'d SerializedDag,
-    /// Colour and foreground of each group.
-    colors: BTreeMap<String, (String, String)>,
+    groups: &'d Groups<'d>,
     text: String,
 }
 
@@ -61,10 +111,10 @@ impl Drawing<'_> {
     fn group_inside(&mut self, index: GroupIndex, depth: usize) {
         let group = self.dag.group(index);
         if !group.upstream_group_ids.is_empty() || !group.upstream_task_ids.is_empty() {
-            self.circle(group, &upstream_join(group), depth);
+            self.circle(index, &self.groups.upstream_join(index), depth);
         }
         if !group.downstream_group_ids.is_empty() || !group.downstream_task_ids.is_empty() {
-            self.circle(group, &downstream_join(group), depth);
+            self.circle(index, &self.groups.downstream_join(index), depth);
         }
         let mut children = group.children.clone();
         children.sort_by_key(|child| self.id_of(*child).to_owned());
@@ -79,18 +129,18 @@ impl Drawing<'_> {
     fn id_of(&self, child: GroupChild) -> &str {
         match child {
             GroupChild::Task(task) => self.dag.task(task).task_id.as_str(),
-            GroupChild::Group(group) => id_of(self.dag.group(group)),
+            GroupChild::Group(group) => self.groups.id(group),
         }
     }
 
     fn cluster(&mut self, index: GroupIndex, depth: usize) {
         let group = self.dag.group(index);
-        let name = quoted(&format!("cluster_{}", id_of(group)));
-        let (_, foreground) = self.colors_of(group);
-        let label = last_part(self.dag, group.parent, id_of(group));
-        let label = Some(&group.display_name)
-            .filter(|it| !it.is_empty())
-            .map_or(label, |it| it);
+        let name = quoted(&format!("cluster_{}", self.groups.id(index)));
+        let (_, foreground) = self.colors_of(index);
+        let label = match group.display_name.as_str() {
+            "" => group.group_id.as_deref().unwrap_or_default(),
+            name => name,
+        };
         self.line(depth, &format!("subgraph {name} {{"));
         let look = format!(
             "color={} fillcolor={} label={} shape=rectangle style=filled",
@@ -103,8 +153,8 @@ impl Drawing<'_> {
         self.line(depth, "}");
     }
 
-    fn circle(&mut self, group: &TaskGroup, id: &str, depth: usize) {
-        let (color, foreground) = self.colors_of(group);
+    fn circle(&mut self, index: GroupIndex, id: &str, depth: usize) {
+        let (color, foreground) = self.colors_of(index);
         let look = format!(
             "{} [color={} fillcolor={} height=0.2 label=\"\" shape=circle \
              style=\"filled,rounded\" width=0.2]",
@@ -125,7 +175,7 @@ impl Drawing<'_> {
         let label = task
             .display_name
             .as_deref()
-            .unwrap_or_else(|| last_part(self.dag, Some(task.group), task.task_id.as_str()));
+            .unwrap_or_else(|| self.own_name(task));
         let look = format!(
             "{} [color={} fillcolor={} label={} shape=rectangle style=\"filled,rounded\"]",
             quoted(task.task_id.as_str()),
@@ -136,78 +186,61 @@ impl Drawing<'_> {
         self.line(depth, &look);
     }
 
-    fn colors_of(&self, group: &TaskGroup) -> (String, String) {
-        let found = self.colors.get(id_of(group)).cloned();
+    /// The id of a task without what its group put before it.
+    fn own_name<'t>(&self, task: &'t Task) -> &'t str {
+        let id = task.task_id.as_str();
+        if !self.dag.group(task.group).prefix_group_id {
+            return id;
+        }
+        let rest = id.strip_prefix(self.groups.id(task.group));
+        rest.and_then(|rest| rest.strip_prefix('.')).unwrap_or(id)
+    }
+
+    fn colors_of(&self, index: GroupIndex) -> (String, String) {
+        let found = self.groups.colors.get(self.groups.id(index)).cloned();
         found.unwrap_or_else(|| (GROUP_COLOR.to_owned(), refined(GROUP_FOREGROUND)))
     }
 }
 
-fn id_of(group: &TaskGroup) -> &str {
-    group.group_id.as_deref().unwrap_or_default()
-}
-
-fn upstream_join(group: &TaskGroup) -> String {
-    format!("{}.upstream_join_id", id_of(group))
-}
-
-fn downstream_join(group: &TaskGroup) -> String {
-    format!("{}.downstream_join_id", id_of(group))
-}
-
-/// An id without the prefix that its group gave it.
-fn last_part<'i>(dag: &SerializedDag, parent: Option<GroupIndex>, id: &'i str) -> &'i str {
-    let Some(group) = parent
-        .map(|parent| dag.group(parent))
-        .filter(|group| group.prefix_group_id)
-    else {
-        return id;
-    };
-    let prefix = group.group_id.as_deref().unwrap_or_default();
-    id.strip_prefix(prefix)
-        .and_then(|rest| rest.strip_prefix('.'))
-        .unwrap_or(id)
-}
-
-/// Colour and foreground of every group that says.
 fn group_colors(dag: &SerializedDag) -> BTreeMap<String, (String, String)> {
     let mut colors = BTreeMap::new();
     let raw = dag.raw();
-    let mut left: Vec<&Value> = raw
-        .get("dag")
-        .unwrap_or(raw)
-        .get("task_group")
-        .into_iter()
-        .collect();
-    while let Some(group) = left.pop() {
+    let root = raw.get("dag").unwrap_or(raw).get("task_group");
+    let mut left: Vec<(&Value, String)> =
+        root.into_iter().map(|root| (root, String::new())).collect();
+    while let Some((group, id)) = left.pop() {
         let text = |name: &str, default: &str| {
             refined(group.get(name).and_then(Value::as_str).unwrap_or(default))
         };
-        if let Some(id) = group.get("_group_id").and_then(Value::as_str) {
-            let pair = (
-                text("ui_color", GROUP_COLOR),
-                text("ui_fgcolor", GROUP_FOREGROUND),
-            );
-            colors.insert(id.to_owned(), pair);
-        }
+        let pair = (
+            text("ui_color", GROUP_COLOR),
+            text("ui_fgcolor", GROUP_FOREGROUND),
+        );
+        let prefixes = group
+            .get("prefix_group_id")
+            .and_then(Value::as_bool)
+            .unwrap_or(true);
         // A child is its kind and what it is: the id of a task, or a whole group.
         let children = group.get("children").and_then(Value::as_object);
         let children = children.into_iter().flat_map(|members| members.values());
-        left.extend(
-            children
-                .filter_map(|child| child.get(1))
-                .filter(|child| child.is_object()),
-        );
+        for child in children.filter_map(|child| child.get(1)) {
+            if let Some(name) = child.get("_group_id").and_then(Value::as_str) {
+                left.push((child, whole_id(Some((prefixes, &id)), name)));
+            }
+        }
+        colors.insert(id, pair);
     }
     colors
 }
 
 /// The arrows, in order.
-fn edges(dag: &SerializedDag) -> BTreeSet<(String, String)> {
+fn edges(groups: &Groups<'_>) -> BTreeSet<(String, String)> {
+    let dag = groups.dag;
     let mut added = BTreeSet::new();
     let mut replaced = BTreeSet::new();
     for index in 0..dag.groups().len() {
         let index = GroupIndex(u32::try_from(index).unwrap_or(u32::MAX));
-        join_group(dag, index, &mut added, &mut replaced);
+        join_group(groups, index, &mut added, &mut replaced);
     }
     let tasks = dag.tasks().iter().flat_map(|task| {
         let targets = task.downstream.iter().map(|target| dag.task(*target));
@@ -219,21 +252,22 @@ fn edges(dag: &SerializedDag) -> BTreeSet<(String, String)> {
 
 /// The arrows to and from the circles of a group, and those they replace.
 fn join_group(
-    dag: &SerializedDag,
+    groups: &Groups<'_>,
     index: GroupIndex,
     added: &mut BTreeSet<(String, String)>,
     replaced: &mut BTreeSet<(String, String)>,
 ) {
+    let dag = groups.dag;
     let group = dag.group(index);
-    let (up, down) = (upstream_join(group), downstream_join(group));
+    let (up, down) = (groups.upstream_join(index), groups.downstream_join(index));
     let roots = roots_of(dag, index);
     let leaves = leaves_of(dag, index);
     for target in group
         .downstream_group_ids
         .iter()
-        .filter_map(|id| dag.find_group(id))
+        .filter_map(|id| groups.find(id))
     {
-        let join = upstream_join(dag.group(target));
+        let join = groups.upstream_join(target);
         added.insert((down.clone(), join.clone()));
         for leaf in &leaves {
             added.insert((leaf.clone(), down.clone()));

@@ -14,7 +14,7 @@ use super::details::{COLUMNS, is_periodic, row_of};
 use super::loaded::load_dags;
 use crate::cli::access::Access;
 use crate::cli::failure::{Failure, Outcome};
-use crate::output::{OutputArgs, Row, python_text, remark, row, show};
+use crate::output::{OutputArgs, Row, remark, row, show};
 
 /// Columns that need the structure of the Dag.
 const PERIODIC_COLUMNS: &[&str] = &["timetable_periodic", "is_backfillable"];
@@ -196,11 +196,11 @@ pub(super) async fn report(args: &ReportArgs, access: &Access) -> Outcome {
             }
             let ids: Vec<&str> = dags.iter().map(|dag| dag.dag_id.as_str()).collect();
             rows.push(row([
-                ("file", json!(format!("/{}", file.relative_fileloc))),
+                ("file", json!(file.relative_fileloc)),
                 ("duration", json!(duration_text(file.last_duration_secs))),
                 ("dag_num", json!(dags.len())),
                 ("task_num", json!(tasks)),
-                ("dags", json!(python_text(&json!(ids)))),
+                ("dags", json!(ids)),
             ]));
         }
     }
