@@ -17,6 +17,7 @@ use anyhow::{Result, bail};
 
 use crate::conformance::copy_folder;
 use crate::engine::{Engine, EngineKind, Launch, fresh_home};
+use crate::updraft::Profile;
 use crate::workspace;
 use report::Column;
 use rows::{Measure, ROWS, Row};
@@ -82,7 +83,7 @@ fn selected_rows(names: &[String]) -> Result<Vec<&'static Row>> {
 
 /// Measures `rows` and stores each value as soon as it is known; returns how many failed.
 fn measure(kind: EngineKind, rows: &[&Row], repeat: usize) -> Result<usize> {
-    kind.prepare()?;
+    kind.prepare(Profile::Release)?;
     let launch = launch(kind)?;
     let (restarts, others): (Vec<&Row>, Vec<&Row>) =
         rows.iter().partition(|row| row.measure == Measure::Restart);
@@ -169,6 +170,7 @@ fn launch(kind: EngineKind) -> Result<Launch> {
     Ok(Launch {
         home,
         with_examples: false,
+        profile: Profile::Release,
         settings: Vec::new(),
     })
 }

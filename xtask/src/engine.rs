@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::postgres::Postgres;
 use crate::rest::RestClient;
 use crate::service::Service;
+use crate::updraft::Profile;
 use crate::{airflow, updraft};
 
 /// The user both engines are given.
@@ -28,9 +29,9 @@ impl EngineKind {
 
     /// Installs or builds what the engine needs, so that starting it takes no part of a
     /// measurement.
-    pub(crate) fn prepare(self) -> Result<()> {
+    pub(crate) fn prepare(self, profile: Profile) -> Result<()> {
         match self {
-            Self::Updraft => updraft::build(),
+            Self::Updraft => updraft::build(profile),
             Self::Airflow => airflow::install().map(drop),
         }
     }
@@ -48,6 +49,8 @@ pub(crate) struct Launch {
     /// A fresh folder: becomes `AIRFLOW_HOME`; Dags are read from `dags/` in it.
     pub(crate) home: PathBuf,
     pub(crate) with_examples: bool,
+    /// Which build of Updraft; Airflow has one only.
+    pub(crate) profile: Profile,
     /// `AIRFLOW__SECTION__KEY` settings on top of the engine's defaults.
     pub(crate) settings: Vec<(String, String)>,
 }

@@ -13,22 +13,41 @@ use crate::{airflow, workspace};
 /// How the line begins that a first start prints once.
 const PASSWORD_LINE: &str = "Password for user 'admin': ";
 
-pub(crate) fn build() -> Result<()> {
-    airflow::install()?;
-    workspace::run(
-        Command::new(env!("CARGO"))
-            .current_dir(workspace::root())
-            .args(["build", "--release", "--package", "updraft"]),
-    )
+/// How the binary is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// What the tests have compiled anyway.
+    Dev,
+    /// What users run.
+    Release,
 }
 
-fn binary() -> PathBuf {
-    workspace::root().join("target/release/updraft")
+pub(crate) fn build(profile: Profile) -> Result<()> {
+    airflow::install()?;
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .current_dir(workspace::root())
+        .args(["build", "--package", "updraft"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    workspace::run(&mut command)
+}
+
+fn binary(profile: Profile) -> PathBuf {
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    workspace::root()
+        .join("target")
+        .join(folder)
+        .join("updraft")
 }
 
 pub(crate) fn start(launch: &Launch) -> Result<Engine> {
     let port = free_port()?;
-    let mut command = Command::new(binary());
+    let mut command = Command::new(binary(launch.profile));
     command
         .arg("standalone")
         .current_dir(&launch.home)

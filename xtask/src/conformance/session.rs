@@ -13,6 +13,7 @@ use super::outcome::{self, DagOutcome, Outcomes, RunOutcome};
 use super::plan::Plan;
 use crate::engine::{Engine, EngineKind, Launch, fresh_home};
 use crate::rest::{RestClient, segment};
+use crate::updraft::Profile;
 use crate::workspace;
 
 /// Dags that run at once: enough to keep two cores busy, few enough that short timeouts in the
@@ -47,7 +48,7 @@ pub(super) fn run(kind: EngineKind, selection: &Selection<'_>) -> Result<Outcome
         only,
         expected,
     } = selection;
-    kind.prepare()?;
+    kind.prepare(Profile::Dev)?;
     let name = kind.name().to_lowercase();
     let home = fresh_home(&workspace::cache("conformance")?, &name)?;
     copy_folder(
@@ -58,6 +59,7 @@ pub(super) fn run(kind: EngineKind, selection: &Selection<'_>) -> Result<Outcome
     let engine = kind.start(&Launch {
         home,
         with_examples: true,
+        profile: Profile::Dev,
         settings: vec![parallelism],
     })?;
     println!(
