@@ -119,3 +119,23 @@ async fn serve(
     warn!(%dag_id, %run_id, attempt, error = problem, "failed to run a callback");
     attempt >= ATTEMPTS_MAX
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use updraft_task_comms::message::CallbackRequest;
+
+    /// Rows hold JSON, children get msgpack: what a child accepted once must survive the detour.
+    #[test]
+    fn requests_survive_being_stored() {
+        let captured: Vec<Value> =
+            serde_json::from_str(include_str!("../testdata/callback-requests.json")).unwrap();
+        assert!(!captured.is_empty());
+        for body in captured {
+            let request: CallbackRequest = serde_json::from_value(body.clone()).unwrap();
+            let stored = serde_json::to_value(&request).unwrap();
+            let again: CallbackRequest = serde_json::from_value(stored).unwrap();
+            assert_eq!(again, request, "{body}");
+        }
+    }
+}

@@ -156,7 +156,7 @@ impl DagProcessor {
         loop {
             self.fetch_wanted().await;
             self.start_work();
-            let has_room = self.running < self.options.parsing_processes.max(1);
+            let has_room = self.running < self.children_max();
             let routine = has_room.then(|| self.files.next_routine()).flatten();
             tokio::select! {
                 () = shutdown.cancelled() => break,

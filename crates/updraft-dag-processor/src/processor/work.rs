@@ -26,8 +26,13 @@ impl DagProcessor {
                 "failed to look for files to parse soon"
             );
         }
-        let room = self.callbacks_max().saturating_sub(self.running_callbacks);
-        if room == 0 || !self.callbacks.is_empty() || !std::mem::take(&mut self.wanted.callbacks) {
+        // A claim runs out, so nothing is claimed that would wait here.
+        let free = self.children_max().saturating_sub(self.running);
+        let room = self
+            .callbacks_max()
+            .saturating_sub(self.running_callbacks)
+            .min(free);
+        if room == 0 || !std::mem::take(&mut self.wanted.callbacks) {
             return;
         }
         let bundles: Vec<Bundle> = self.bundles.values().cloned().collect();
@@ -65,14 +70,19 @@ impl DagProcessor {
         Ok(())
     }
 
+    /// At least one, whatever the setting says.
+    pub(super) fn children_max(&self) -> usize {
+        self.options.parsing_processes.max(1)
+    }
+
     /// Callbacks leave a child for the files, so that a slow one does not keep Dags from showing.
     fn callbacks_max(&self) -> usize {
-        self.options.parsing_processes.saturating_sub(1).max(1)
+        (self.children_max() - 1).max(1)
     }
 
     /// Starts children while there is room and work.
     pub(super) fn start_work(&mut self) {
-        while self.running < self.options.parsing_processes.max(1) {
+        while self.running < self.children_max() {
             if let Some(request) = self.callbacks.pop_front() {
                 self.start_callback(request);
             } else if let Some(key) = self.files.take_next(Clock.monotonic()) {

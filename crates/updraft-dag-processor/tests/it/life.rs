@@ -49,6 +49,20 @@ async fn a_file_is_followed_through_its_life() -> Result<()> {
         "nobody ran the first, so it is overwritten"
     );
 
+    scene.write("second.py", "# airflow dag\ndef (")?;
+    let broken = scene
+        .wait_for_dag("second", |dag| dag.has_import_errors)
+        .await?;
+    assert!(
+        broken.is_stale,
+        "as in Airflow, it runs no more until the file is mended"
+    );
+    scene.write("second.py", &dag_file("second", &["a"]))?;
+    scene
+        .wait_for_dag("second", |dag| !dag.has_import_errors && !dag.is_stale)
+        .await?;
+    assert_eq!(scene.import_errors().await?, []);
+
     scene.remove("second.py")?;
     scene.wait_for_dag("second", |dag| dag.is_stale).await?;
     scene.write("second.py", &dag_file("second", &["a"]))?;
