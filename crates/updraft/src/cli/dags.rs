@@ -16,8 +16,8 @@ use clap::Subcommand;
 use super::access::Access;
 use super::failure::{Failure, Outcome};
 
-pub(super) use loaded::{latest, require_serialized};
-pub(super) use runs::find_run;
+pub(super) use loaded::{latest, load_dags, require_serialized};
+pub(super) use runs::{date_range, find_run};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DagsCommand {

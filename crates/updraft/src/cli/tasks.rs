@@ -1,5 +1,7 @@
 //! `updraft tasks`.
 
+mod clear;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 use updraft_config::Settings;
@@ -22,6 +24,8 @@ pub(super) enum TasksCommand {
     StatesForDagRun(StatesForDagRunArgs),
     /// Print the state of a task instance
     State(StateArgs),
+    /// Let task instances run again, as if they never had
+    Clear(clear::ClearArgs),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +68,7 @@ pub(super) async fn run(command: TasksCommand, access: &Access) -> Outcome {
         TasksCommand::List(args) => list(&args, access).await,
         TasksCommand::StatesForDagRun(args) => states_for_dag_run(&args, access).await,
         TasksCommand::State(args) => state(&args, access).await,
+        TasksCommand::Clear(args) => clear::run(&args, access).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use updraft_model::dag::{Dag, NextDagRun};
-use updraft_model::{DagVersionId, TaskInstanceState};
+use updraft_model::{DagVersionId, MapIndex, TaskInstanceState};
 use updraft_runtime::{Clock, Ids};
 use updraft_store::{DagAssets, FileError, Keyring, ParsedDag, ParsedFile, Store, StoreOptions};
 
@@ -362,4 +362,50 @@ fn set_state(home: &Home, state: TaskInstanceState) {
 fn reserialize_needs_a_dag_processor() {
     let error = filled().line("dags reserialize").refused(1);
     assert!(error.contains("no Dag processor is running"), "{error}");
+}
+
+#[test]
+fn cleared_task_instances_run_again_with_what_is_below_them() {
+    let home = filled();
+    home.line("dags trigger etl -r r1 -l 2024-05-05").fine();
+    set_state(&home, TaskInstanceState::Failed);
+    assert_eq!(home.line("tasks state etl start r1").fine(), "failed\n");
+    let asked = home.line("tasks clear etl -f").fine();
+    assert!(
+        asked.contains("clear these 1 tasks:\netl.start r1 [failed]\n"),
+        "{asked}"
+    );
+    assert!(
+        asked.ends_with("Cancelled, nothing was cleared.\n"),
+        "{asked}"
+    );
+    assert_eq!(home.line("tasks state etl start r1").fine(), "failed\n");
+
+    home.line("tasks clear etl -y -s 2024-05-06").fine();
+    home.line("tasks clear etl -y -t end").fine();
+    assert_eq!(home.line("tasks state etl start r1").fine(), "failed\n");
+    let asked = home.line("tasks clear et. -R -t ^start$ -d").fine();
+    // `start`, `load.a`, `load.inner.b` and `end`; the mapped task does not wait for it.
+    assert!(asked.contains("clear these 4 tasks"), "{asked}");
+    let cleared = home.line("tasks clear etl -y -t start");
+    assert!(
+        cleared.err.contains("1 task instances were cleared"),
+        "{cleared:?}"
+    );
+    assert_eq!(home.line("tasks state etl start r1").fine(), "None\n");
+    in_store(&home, async |store| {
+        let mut reader = store.read().await.unwrap();
+        let past = reader
+            .load_past_tries(&"etl".into(), &"r1".into(), &"start".into(), MapIndex(-1))
+            .await
+            .unwrap();
+        assert_eq!(past.len(), 1);
+        assert_eq!(past[0].state, TaskInstanceState::Failed);
+    });
+    assert!(home.line("tasks clear nope -y").refused(1).contains("nope"));
+    assert!(
+        home.line("tasks clear etl -y -t (")
+            .refused(2)
+            .contains("no pattern")
+    );
 }

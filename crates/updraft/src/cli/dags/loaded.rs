@@ -21,7 +21,7 @@ pub(super) async fn require_dag(reader: &mut Reader, dag_id: &str) -> Result<Dag
 }
 
 /// All Dags that fit, by id.
-pub(super) async fn load_dags(
+pub(in crate::cli) async fn load_dags(
     reader: &mut Reader,
     filter: &DagFilter,
 ) -> Result<Vec<Dag>, Failure> {
