@@ -1,5 +1,7 @@
 //! The command line, driven as a user drives it: the real program on a home folder of its own.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
+
 mod config_and_info;
 mod dags;
 mod database;
