@@ -16,11 +16,9 @@ pub(crate) enum Access {
     Open,
     /// A Dag or anything below it: runs, task instances, XComs, logs, versions.
     Dag(Verb),
-    Asset(Verb),
     Pool(Verb),
     Connection,
     Variable,
-    Configuration,
     /// Import errors, jobs, plugins, providers.
     View,
 }
@@ -29,17 +27,11 @@ impl Role {
     /// Source: HTTP surface §3.4.
     pub(crate) fn may(self, access: Access) -> bool {
         let least = match access {
-            Access::Open
-            | Access::Dag(Verb::Read)
-            | Access::Asset(Verb::Read)
-            | Access::Pool(Verb::Read)
-            | Access::Configuration
-            | Access::View => Self::Viewer,
+            Access::Open | Access::Dag(Verb::Read) | Access::Pool(Verb::Read) | Access::View => {
+                Self::Viewer
+            }
             Access::Dag(Verb::Write) => Self::User,
-            Access::Asset(Verb::Write)
-            | Access::Pool(Verb::Write)
-            | Access::Connection
-            | Access::Variable => Self::Op,
+            Access::Pool(Verb::Write) | Access::Connection | Access::Variable => Self::Op,
         };
         self >= least
     }
@@ -55,12 +47,6 @@ mod tests {
             ("Dag read", Access::Dag(Verb::Read), "viewer user op admin"),
             ("Dag write", Access::Dag(Verb::Write), "user op admin"),
             (
-                "asset read",
-                Access::Asset(Verb::Read),
-                "viewer user op admin",
-            ),
-            ("asset write", Access::Asset(Verb::Write), "op admin"),
-            (
                 "pool read",
                 Access::Pool(Verb::Read),
                 "viewer user op admin",
@@ -68,11 +54,6 @@ mod tests {
             ("pool write", Access::Pool(Verb::Write), "op admin"),
             ("connection", Access::Connection, "op admin"),
             ("variable", Access::Variable, "op admin"),
-            (
-                "configuration",
-                Access::Configuration,
-                "viewer user op admin",
-            ),
             ("view", Access::View, "viewer user op admin"),
         ];
         for (name, access, allowed) in all {

@@ -115,7 +115,12 @@ fn zone_name(zone: &Value) -> String {
 pub(crate) async fn patch(call: Call) -> Answer {
     let body = patch_body(&call)?;
     let dag_id = call.dag_id();
-    let paused = set_paused(call.state.store(), &[dag_id.clone()], body.is_paused).await?;
+    let paused = set_paused(
+        call.state.store(),
+        std::slice::from_ref(&dag_id),
+        body.is_paused,
+    )
+    .await?;
     if paused == 0 {
         return Err(missing(&dag_id));
     }

@@ -1,7 +1,7 @@
 //! What a request gets when it does not get what it asked for.
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tracing::{error, warn};
@@ -14,7 +14,7 @@ use updraft_store::listing::ListError;
 pub(crate) struct ApiError {
     status: StatusCode,
     body: Value,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<(&'static str, &'static str)>,
 }
 
 impl ApiError {
@@ -59,7 +59,7 @@ impl ApiError {
 
     pub(crate) fn not_authenticated() -> Self {
         let mut error = Self::new(StatusCode::UNAUTHORIZED, "Not authenticated");
-        error.header = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        error.header = Some(("www-authenticate", "Bearer"));
         error
     }
 
@@ -159,6 +159,7 @@ impl IntoResponse for ApiError {
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         if let Some((name, value)) = self.header {
+            let value = HeaderValue::from_static(value);
             response.headers_mut().insert(name, value);
         }
         response

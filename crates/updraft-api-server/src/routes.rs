@@ -7,8 +7,8 @@ use crate::access::Verb::{Read, Write};
 use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
-    auth, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, logs, pools, service,
-    task_instance_changes, task_instances, variables, xcoms,
+    auth, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, links, logs, pools,
+    service, task_instance_changes, task_instances, variables, xcoms,
 };
 
 /// Where a run is.
@@ -104,6 +104,7 @@ fn add_task_instances(t: &mut Table) {
     t.add(Op::get(concat!(ti!(), "/tries/{task_try_number}"), "get_task_instance_try_details", Dag(Read)), task_instances::try_details);
     t.add(Op::get(concat!(ti!(), "/{map_index}/tries/{task_try_number}"), "get_mapped_task_instance_try_details", Dag(Read)), task_instances::try_details_mapped);
     t.add(Op::get(concat!(ti!(), "/{map_index}"), "get_mapped_task_instance", Dag(Read)), task_instances::get_mapped);
+    t.add(Op::get(concat!(ti!(), "/links"), "get_extra_links", Dag(Read)), links::list);
     t.add(Op::get(concat!(ti!(), "/logs/{try_number}"), "get_log", Dag(Read)), logs::get);
     t.add(Op::get(concat!(ti!(), "/externalLogUrl/{try_number}"), "get_external_log_url", Dag(Read)), logs::external_url);
     t.add(Op::get(concat!(ti!(), "/xcomEntries"), "get_xcom_entries", Dag(Read)), xcoms::list);

@@ -462,7 +462,8 @@ async fn try_of(call: Call, map_index: MapIndex) -> Answer {
             call.task_id()
         ))
     })?;
-    let surroundings = Surroundings::load(&call.state, &mut reader, &[ti.clone()]).await?;
+    let surroundings =
+        Surroundings::load(&call.state, &mut reader, std::slice::from_ref(&ti)).await?;
     ok(&TaskInstanceHistoryResponse::new(
         &ti,
         surroundings.context_of(&ti),

@@ -1,7 +1,10 @@
 //! The API against a real store, and against what a real Airflow answered.
 
 mod app;
+mod bad_input;
 mod contract;
+mod dag_list;
 mod golden;
 mod roles;
+mod socket;
 mod task_instances;

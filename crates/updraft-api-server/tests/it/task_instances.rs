@@ -17,7 +17,7 @@ use crate::golden::{Page, check_some};
 const PAGES: &str = include_str!("../../testdata/golden/task_instances.json");
 
 /// Requests about runs that are not part of this test.
-const ELSEWHERE: &[&str] = &["list everywhere", "xcom list all", "links"];
+const ELSEWHERE: &[&str] = &["list everywhere", "xcom list all"];
 
 #[tokio::test]
 async fn task_instances_answer_as_airflow_does() {
