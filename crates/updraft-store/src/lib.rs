@@ -45,6 +45,7 @@ mod keyring;
 pub mod listing;
 mod location;
 mod migrate;
+mod other_writers;
 mod parse;
 mod pool;
 mod row;

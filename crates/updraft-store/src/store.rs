@@ -19,6 +19,10 @@ const SQLITE_READERS_MAX: u32 = 4;
 /// How long a call waits for a free connection before it fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a write waits for another process that locks an SQLite file: a backup or a curious
+/// user may take that long, and no task shall fail for it.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
 /// How often [`Store::retry`] runs a step that keeps losing to others.
 const ATTEMPTS_MAX: u32 = 6;
 
@@ -62,7 +66,7 @@ impl StoreOptions {
             url: url.into(),
             keyring,
             connections_max: 10,
-            lock_wait: Duration::from_secs(5),
+            lock_wait: LOCK_WAIT,
         }
     }
 }
@@ -142,10 +146,10 @@ impl Store {
     }
 
     /// Forwards the hints of other processes to [`Store::changes`]. Never returns; a role runs it
-    /// as one of its tasks. On SQLite there is nothing to forward.
+    /// as one of its tasks. On SQLite all that can be known is that another process wrote.
     pub async fn forward_notifications(&self) {
         match &*self.location {
-            Location::Sqlite(_) => std::future::pending().await,
+            Location::Sqlite(_) => self.watch_other_writers().await,
             Location::Postgres { url, .. } => self.changes.forward_from(url).await,
         }
     }
@@ -306,7 +310,8 @@ async fn open_sqlite(
         Arc::<str>::from(format!("PRAGMA busy_timeout = {wait}; {more}"))
     };
     let pool = async |size, settings: Arc<str>| {
-        pool_options(size)
+        // Writers queue behind one that waits for the lock.
+        pool_options(size, lock_wait + ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
@@ -336,7 +341,7 @@ async fn open_sqlite(
 
 async fn open_postgres(url: &str, size: u32, backdrop: &Backdrop) -> Result<AnyPool, Error> {
     probe(url, "SELECT 1", backdrop).await?;
-    pool_options(size)
+    pool_options(size, ACQUIRE_TIMEOUT)
         .connect_with(options_for(url, backdrop)?)
         .await
         .map_err(|source| could_not_connect(backdrop, source))
@@ -363,11 +368,11 @@ async fn probe(url: &str, settings: &str, backdrop: &Backdrop) -> Result<(), Err
         .unwrap_or_else(|_| Err(could_not_connect(backdrop, sqlx::Error::PoolTimedOut)))
 }
 
-fn pool_options(size: u32) -> AnyPoolOptions {
+fn pool_options(size: u32, acquire_timeout: Duration) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .min_connections(1)
         .max_connections(size.max(1))
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(acquire_timeout)
 }
 
 fn options_for(url: &str, backdrop: &Backdrop) -> Result<AnyConnectOptions, Error> {

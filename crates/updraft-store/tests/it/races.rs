@@ -1,11 +1,11 @@
-//! Several schedulers at once, which only PostgreSQL allows.
+//! Several processes at once: schedulers on PostgreSQL, a command beside a scheduler on SQLite.
 
 use std::time::Duration;
 
 use updraft_model::TaskInstanceState as S;
-use updraft_store::{Change, RunCreation};
+use updraft_store::{Change, RunCreation, Store};
 
-use crate::backends::{on_each_backend, on_postgres_if_any, open};
+use crate::backends::{on_each_backend, on_postgres_if_any, on_sqlite, open};
 use crate::fixtures::{
     at, create_tis, dag, dag_id, new_run, run_id, start_run, write_dag, write_etl,
 };
@@ -162,6 +162,46 @@ fn hints_travel_between_processes() {
         assert_eq!(second, expected);
         assert_eq!(own.recv().await.unwrap(), expected);
         drop(forwarding);
+        other.close().await;
+    });
+}
+
+#[test]
+fn a_write_of_another_process_is_noticed_on_sqlite_and_an_own_one_only_told() {
+    on_sqlite(async |store| {
+        let place = store.place().split('`').nth(1).unwrap().to_owned();
+        let other = open(&format!("sqlite://{place}")).await;
+        let mut tx = store.write().await.unwrap();
+        write_etl(&mut tx).await;
+        tx.commit().await.unwrap();
+        let mut heard = store.changes().subscribe();
+        let mut tasks = tokio::task::JoinSet::new();
+        let watching = store.clone();
+        tasks.spawn(async move { watching.forward_notifications().await });
+
+        let pause = async |store: &Store, is_paused| {
+            let mut tx = store.write().await.unwrap();
+            tx.set_paused(&dag_id(), is_paused).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        let own = Change::Dag { dag_id: dag_id() };
+        // Its first look may come after the first write.
+        for attempt in 0..100 {
+            pause(&other, attempt % 2 == 0).await;
+            let hint = tokio::time::timeout(Duration::from_millis(500), heard.recv()).await;
+            if let Ok(hint) = hint {
+                assert_eq!(hint.unwrap(), Change::Everything);
+                break;
+            }
+            assert!(attempt < 99, "nothing was noticed");
+        }
+        let quiet = Duration::from_secs(1);
+        while tokio::time::timeout(quiet, heard.recv()).await.is_ok() {}
+        pause(&store, true).await;
+        assert_eq!(heard.recv().await.unwrap(), own);
+        let more = tokio::time::timeout(quiet, heard.recv()).await;
+        assert!(more.is_err(), "{more:?}");
+        drop(tasks);
         other.close().await;
     });
 }
