@@ -13,3 +13,14 @@ pub enum Error {
     )]
     DeclaredDead { job_id: JobId },
 }
+
+impl Error {
+    /// Whether going on would only do harm: somebody else took over, or what is written goes
+    /// into a file that nobody will find again.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::DeclaredDead { .. } => true,
+            Self::Store(error) => matches!(error, updraft_store::Error::FileGone { .. }),
+        }
+    }
+}

@@ -129,7 +129,7 @@ impl Scheduler {
             let step = self.step().await;
             match step {
                 Ok(()) => {}
-                Err(error @ Error::DeclaredDead { .. }) => return Err(error),
+                Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     warn!(
                         error = format!("{:#}", Chain(&error)),

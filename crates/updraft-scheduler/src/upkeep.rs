@@ -103,6 +103,7 @@ impl Scheduler {
     }
 
     async fn heartbeat(&mut self, now: Timestamp) -> Result<(), Error> {
+        self.store.ping().await?;
         let mut tx = self.store.write().await?;
         let is_alive = tx.heartbeat_job(self.job_id, now).await?;
         tx.commit().await?;
