@@ -45,7 +45,7 @@ def chain():
 def fan_out():
     @task
     def one_of_many() -> None:
-        work(0.1)
+        work(0.6)
 
     start, end = EmptyOperator(task_id="start"), EmptyOperator(task_id="end")
     for number in range(5):
@@ -83,7 +83,7 @@ def shell():
             exec 9>>"$AIRFLOW_HOME/record/{{ dag.dag_id }}.{{ run_id }}.shell.lock"
             flock --nonblock 9 ||
                 echo '{"event": "overlap", "task_id": "sleep"}' >>"$AIRFLOW_HOME/record/events.jsonl"
-            sleep 0.4
+            sleep 0.7
         """,
     ) >> EmptyOperator(task_id="done")
 

@@ -19,7 +19,7 @@ const POSTGRES_KILLS: usize = 5;
 
 /// Runs that are kept going while the process is killed: enough to be always busy, and few enough
 /// that two cores finish them.
-const UNFINISHED_RUNS: usize = 6;
+const UNFINISHED_RUNS: usize = 5;
 
 /// Every how many kills the next process is killed before it is ready.
 const KILLS_PER_KILL_WHILE_STARTING: usize = 5;
@@ -98,12 +98,14 @@ struct Survival {
 
 impl Survival {
     fn start(mut updraft: Standalone) -> Self {
-        updraft
-            .home()
-            .write_dag("recorder.py", include_str!("../../dags/survival/recorder.py"));
-        updraft
-            .home()
-            .write_dag("survival.py", include_str!("../../dags/survival/survival.py"));
+        updraft.home().write_dag(
+            "recorder.py",
+            include_str!("../../dags/survival/recorder.py"),
+        );
+        updraft.home().write_dag(
+            "survival.py",
+            include_str!("../../dags/survival/survival.py"),
+        );
         std::fs::create_dir(updraft.home().path().join("record")).unwrap();
         let random = Random::from_environment();
         let client = updraft.start();
@@ -169,7 +171,7 @@ impl Survival {
                 _ => Ok(()),
             }
         });
-        std::thread::sleep(self.random.duration(Duration::ZERO, SECOND));
+        std::thread::sleep(self.random.duration(Duration::ZERO, SECOND / 2));
         began.elapsed()
     }
 

@@ -51,10 +51,6 @@ fn count(events: &[Value], kind: &str) -> usize {
     events.iter().filter(|event| event["event"] == kind).count()
 }
 
-fn count(events: &[Value], kind: &str) -> usize {
-    events.iter().filter(|event| event["event"] == kind).count()
-}
-
 fn events(home: &Path) -> Vec<Value> {
     let text = fs::read_to_string(home.join("record/events.jsonl")).unwrap_or_default();
     text.lines()
