@@ -27,6 +27,8 @@ pub(super) enum DagsCommand {
     ListImportErrors(list::ListImportErrorsArgs),
     /// Show what the parsing of each file took
     Report(list::ReportArgs),
+    /// List the jobs: one for each start of a role
+    ListJobs(list::ListJobsArgs),
     /// Show the details of a Dag
     Details(details::DetailsArgs),
     /// Print a Dag's tasks as a graph in DOT
@@ -52,6 +54,7 @@ pub(super) async fn run(command: DagsCommand, access: &Access) -> Outcome {
         DagsCommand::List(args) => list::list(&args, access).await,
         DagsCommand::ListImportErrors(args) => list::list_import_errors(&args, access).await,
         DagsCommand::Report(args) => list::report(&args, access).await,
+        DagsCommand::ListJobs(args) => list::list_jobs(&args, access).await,
         DagsCommand::Details(args) => details::run(&args, access).await,
         DagsCommand::Show(args) => show::run(&args, access).await,
         DagsCommand::Trigger(args) => trigger::run(&args, access).await,

@@ -15,6 +15,8 @@ pub(super) enum DbCommand {
     Migrate(MigrateArgs),
     /// Check whether the database can be reached
     Check(CheckArgs),
+    /// Wait until the schema is up to date
+    CheckMigrations(CheckMigrationsArgs),
     /// Delete everything, and create the schema anew
     Reset(ResetArgs),
 }
@@ -44,6 +46,13 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct CheckMigrationsArgs {
+    /// Seconds to wait
+    #[arg(short = 't', long, default_value_t = 60, value_name = "SECONDS")]
+    migration_wait_timeout: u64,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ResetArgs {
     /// Do not ask
     #[arg(short, long)]
@@ -57,6 +66,7 @@ pub(super) async fn run(command: DbCommand, access: &Access) -> Outcome {
     match command {
         DbCommand::Migrate(args) => migrate(&args, access).await,
         DbCommand::Check(args) => check(&args, access).await,
+        DbCommand::CheckMigrations(args) => check_migrations(&args, access).await,
         DbCommand::Reset(args) => reset(&args, access).await,
     }
 }
@@ -113,6 +123,25 @@ async fn check(args: &CheckArgs, access: &Access) -> Outcome {
             args.retry_delay
         ));
         tokio::time::sleep(Duration::from_secs(args.retry_delay)).await;
+    }
+}
+
+async fn check_migrations(args: &CheckMigrationsArgs, access: &Access) -> Outcome {
+    let settings = access.settings()?;
+    let mut waited = 0;
+    loop {
+        let failure = match access.store(&settings).await {
+            Ok(_) => return Ok(()),
+            Err(failure) => failure,
+        };
+        if waited >= args.migration_wait_timeout {
+            return Err(failure);
+        }
+        remark(&format!(
+            "waiting for migrations, {waited} s so far: {failure}"
+        ));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        waited += 1;
     }
 }
 

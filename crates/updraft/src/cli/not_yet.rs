@@ -31,18 +31,11 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("connections", &["create-default-connections", "test"]),
     (
         "dags",
-        &[
-            "clear",
-            "list-jobs",
-            "next-execution",
-            "show-dependencies",
-            "test",
-        ],
+        &["clear", "next-execution", "show-dependencies", "test"],
     ),
     (
         "db",
         &[
-            "check-migrations",
             "clean",
             "downgrade",
             "drop-archived",

@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use updraft_model::dag::{Dag, NextDagRun};
+use updraft_model::job::JobType;
 use updraft_model::{DagVersionId, MapIndex, TaskInstanceState};
 use updraft_runtime::{Clock, Ids};
-use updraft_store::{DagAssets, FileError, Keyring, ParsedDag, ParsedFile, Store, StoreOptions};
+use updraft_store::{
+    DagAssets, FileError, Keyring, NewJob, ParsedDag, ParsedFile, Store, StoreOptions,
+};
 
 use crate::home::Home;
 
@@ -356,6 +359,49 @@ fn set_state(home: &Home, state: TaskInstanceState) {
         assert_eq!(won.len(), 1);
         tx.commit().await.unwrap();
     });
+}
+
+#[test]
+fn jobs_are_listed_the_latest_first() {
+    let home = filled();
+    assert_eq!(home.line("dags list-jobs").fine(), "No data found\n");
+    in_store(&home, async |store| {
+        let mut tx = store.write().await.unwrap();
+        for job_type in [JobType::Scheduler, JobType::DagProcessor] {
+            let job = NewJob {
+                job_type,
+                hostname: "here".into(),
+                unixname: "me".into(),
+                pid: 1,
+            };
+            tx.start_job(&job, Clock.now()).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    });
+    let jobs = home.line("dags list-jobs -o plain --limit 1").fine();
+    assert_eq!(jobs.lines().count(), 2, "{jobs}");
+    assert!(
+        jobs.contains("None") && jobs.contains("DagProcessorJob"),
+        "{jobs}"
+    );
+    assert_eq!(
+        home.line("dags list-jobs --state failed").fine(),
+        "No data found\n"
+    );
+    let check = home
+        .line("jobs check --job-type SchedulerJob --hostname here")
+        .fine();
+    assert_eq!(check, "Found one alive job.\n");
+    assert!(
+        home.line("jobs check --limit 0")
+            .refused(1)
+            .contains("Found 2 alive jobs")
+    );
+    assert!(
+        home.line("jobs check --hostname there")
+            .refused(1)
+            .contains("No alive jobs")
+    );
 }
 
 #[test]

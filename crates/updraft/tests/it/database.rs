@@ -19,6 +19,15 @@ fn without_a_store_commands_say_how_to_make_one_and_make_none() {
 }
 
 #[test]
+fn waiting_for_migrations_ends_with_them_or_in_time() {
+    let home = Home::empty();
+    let error = home.line("db check-migrations -t 0").refused(1);
+    assert!(error.contains("there is no metadata store"), "{error}");
+    home.line("db migrate").fine();
+    assert_eq!(home.line("db check-migrations").fine(), "");
+}
+
+#[test]
 fn migrating_twice_changes_nothing() {
     let home = Home::migrated();
     home.line("variables set a 1").fine();

@@ -1,4 +1,4 @@
-//! `updraft dags list`, `list-import-errors` and `report`.
+//! `updraft dags list`, `list-import-errors`, `report` and `list-jobs`.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,12 @@ use updraft_model::BundleName;
 use updraft_model::dag::{Dag, ImportError};
 use updraft_model::filter::Page;
 use updraft_store::Reader;
-use updraft_store::listing::{DagFilter, ImportErrorFilter};
+use updraft_store::listing::{DagFilter, ImportErrorFilter, JobFilter};
 
 use super::details::{COLUMNS, is_periodic, row_of};
-use super::loaded::load_dags;
+use super::loaded::{load_dags, require_dag};
 use crate::cli::access::Access;
+use crate::cli::dates::spaced;
 use crate::cli::failure::{Failure, Outcome};
 use crate::output::{OutputArgs, Row, remark, row, show};
 
@@ -56,6 +57,21 @@ pub(in crate::cli) struct ReportArgs {
     /// Only files of this bundle; may be given more than once
     #[arg(short = 'B', long)]
     bundle_name: Vec<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ListJobsArgs {
+    /// Only jobs of this Dag; no job belongs to one since Airflow 3
+    #[arg(short, long)]
+    dag_id: Option<String>,
+    /// Only jobs in this state
+    #[arg(long)]
+    state: Option<String>,
+    /// How many, the latest first
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -204,6 +220,41 @@ pub(super) async fn report(args: &ReportArgs, access: &Access) -> Outcome {
             ]));
         }
     }
+    show(&rows, args.output.output);
+    Ok(())
+}
+
+pub(super) async fn list_jobs(args: &ListJobsArgs, access: &Access) -> Outcome {
+    let (_, store) = access.settings_and_store().await?;
+    let mut reader = store.read().await?;
+    let mut jobs = Vec::new();
+    if let Some(dag_id) = &args.dag_id {
+        require_dag(&mut reader, dag_id).await?;
+    } else {
+        let filter = JobFilter {
+            state: args.state.clone(),
+            ..JobFilter::default()
+        };
+        let page = Page {
+            limit: args.limit.into(),
+            offset: 0,
+            order_by: vec!["-start_date".to_owned()],
+        };
+        jobs = reader.list_jobs(&filter, &page).await?.rows;
+    }
+    let rows: Vec<Row> = jobs
+        .iter()
+        .map(|job| {
+            let end_date = job.end_date.map_or_else(|| "None".to_owned(), spaced);
+            row([
+                ("dag_id", json!("None")),
+                ("state", json!(job.state.as_str())),
+                ("job_type", json!(job.job_type.as_str())),
+                ("start_date", json!(spaced(job.start_date))),
+                ("end_date", json!(end_date)),
+            ])
+        })
+        .collect();
     show(&rows, args.output.output);
     Ok(())
 }
