@@ -12,7 +12,7 @@ use crate::dag_run::{DAG_RUN_COLUMNS, dag_run_from};
 use crate::{Dialect, Reader};
 
 /// Seconds a run took, where it has both ends.
-const DURATION: &str = "((end_date - start_date) / 1000000.0)";
+const DURATION: &str = "CAST((end_date - start_date) / 1000000.0 AS DOUBLE PRECISION)";
 
 const ORDER: &[Orderable] = &[
     ("id", "id"),

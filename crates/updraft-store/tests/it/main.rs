@@ -12,6 +12,7 @@ mod execution;
 mod fixtures;
 mod foundation;
 mod jobs_and_pools;
+mod listing;
 mod parsing;
 mod races;
 mod scheduling;
