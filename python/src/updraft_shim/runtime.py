@@ -99,6 +99,7 @@ def warm_up(learned_modules: Iterable[str], example_plugins: bool) -> bool:
         except ImportError:
             continue
     _load_plugins(example_plugins)
+    _let_examples_be_listed()
     _share_validators()
     fit_to_fork = learned.preload(learned_modules)
 
@@ -155,6 +156,17 @@ def _load_plugins(example_plugins: bool) -> None:
     plugins_manager.get_timetables_plugins()
     get_sdk_listener_manager()
     os.environ[_LOAD_EXAMPLES] = "False"
+
+
+def _let_examples_be_listed() -> None:
+    """Let the list of bundles name the example Dags.
+
+    Airflow keeps their bundle's name for its own setting, with which every child would look
+    through all providers. Children are told each bundle instead, this one as well.
+    """
+    from airflow.dag_processing.bundles import manager
+
+    manager._example_dag_bundle_name = ""
 
 
 def _share_validators() -> None:
