@@ -27,6 +27,15 @@ impl EngineKind {
         }
     }
 
+    /// The roles that must be healthy before anything is asked of the engine. Updraft has no
+    /// triggerer yet and says so in its health.
+    fn roles(self) -> &'static [&'static str] {
+        match self {
+            Self::Updraft => &["metadatabase", "scheduler", "dag_processor"],
+            Self::Airflow => &["metadatabase", "scheduler", "dag_processor", "triggerer"],
+        }
+    }
+
     /// Installs or builds what the engine needs, so that starting it takes no part of a
     /// measurement.
     pub(crate) fn prepare(self, profile: Profile) -> Result<()> {
@@ -122,7 +131,7 @@ impl Engine {
                 service.require_alive()?;
             }
             let known = password(&services, launch);
-            if is_healthy(&rest)
+            if is_healthy(kind, &rest)
                 && known.is_some_and(|password| rest.log_in(USERNAME, &password).is_ok())
             {
                 break;
@@ -162,12 +171,12 @@ impl Engine {
 const READY_MAX: Duration = Duration::from_secs(180);
 const READY_POLL: Duration = Duration::from_millis(20);
 
-/// All four roles report a fresh heartbeat.
-fn is_healthy(rest: &RestClient) -> bool {
+/// Every role reports a fresh heartbeat.
+fn is_healthy(kind: EngineKind, rest: &RestClient) -> bool {
     let Ok(health) = rest.get("/api/v2/monitor/health") else {
         return false;
     };
-    ["metadatabase", "scheduler", "triggerer", "dag_processor"]
+    kind.roles()
         .iter()
         .all(|role| health[role]["status"] == "healthy")
 }
