@@ -100,6 +100,16 @@ def retried():
 
 
 @dag(schedule=None)
+def interrupted():
+    @task
+    def takes_long_at_first() -> None:
+        # Longer than any life of the process that runs it, unless that is the last one.
+        work(15 if is_first_time(get_current_context()["ti"]) else 0.02)
+
+    takes_long_at_first() >> EmptyOperator(task_id="done")
+
+
+@dag(schedule=None)
 def branched():
     @task.branch
     def choose() -> str:
@@ -122,5 +132,5 @@ def failing():
     fails() >> EmptyOperator(task_id="never_runs")
 
 
-for build in (chain, fan_out, mapped, shell, retried, branched, failing):
+for build in (chain, fan_out, mapped, shell, retried, interrupted, branched, failing):
     build()

@@ -163,6 +163,9 @@ fn garbage_from_a_child_fails_its_task_and_nothing_else() {
     ];
     for (task_id, expected) in reasons {
         let log = client.log("garbage", &garbage, task_id, 1);
-        assert!(log.contains(expected), "{task_id}: expected `{expected}` in: {log}");
+        assert!(
+            log.contains(expected),
+            "{task_id}: expected `{expected}` in: {log}"
+        );
     }
 }
