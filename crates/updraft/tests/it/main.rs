@@ -1,6 +1,10 @@
 //! The command line, driven as a user drives it: the real program on a home folder of its own.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic and print, too"
+)]
 
 mod config_and_info;
 mod dags;
