@@ -87,7 +87,7 @@ pub(crate) async fn clear_one(call: Call) -> Answer {
         let task_instances = task_instances::responses(&call.state, &mut reader, &rows).await?;
         return ok(&would_clear(task_instances));
     }
-    let moves = body.only_new || body.run_on_latest_version.unwrap_or(false);
+    let moves = body.run_on_latest_version;
     clear_run(
         &call,
         &mut reader,
@@ -138,7 +138,7 @@ async fn clear_run(
     key: &RunKey,
     only_failed: bool,
     only_new: bool,
-    run_on_latest_version: bool,
+    run_on_latest_version: Option<bool>,
 ) -> Result<(), ApiError> {
     if only_new {
         return add_new_tasks(&call.state, reader, key).await;
@@ -202,7 +202,7 @@ pub(crate) async fn clear_many(call: Call) -> Answer {
     }
     let mut runs = Vec::new();
     for key in &keys {
-        let moves = body.only_new || body.run_on_latest_version.unwrap_or(false);
+        let moves = body.run_on_latest_version;
         clear_run(
             &call,
             &mut reader,

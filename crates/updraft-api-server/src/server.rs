@@ -40,6 +40,7 @@ impl ApiServer {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), anyhow::Error> {
+        require_supported(&self.state)?;
         let address = listener.local_addr()?;
         info!(%address, "API server is listening");
         let listener = listener.tap_io(|connection| {
@@ -73,6 +74,25 @@ impl ApiServer {
     pub fn operations(&self) -> Vec<Operation> {
         routes::table(&self.state).finish().1
     }
+}
+
+/// Refuses settings that would sign tokens in a way this server does not know: a token that others
+/// cannot check, or that anybody could make, is worse than no server.
+fn require_supported(state: &ApiState) -> Result<(), anyhow::Error> {
+    let auth = &state.settings().api_auth;
+    if let Some(path) = &auth.jwt_private_key_path {
+        anyhow::bail!(
+            "[api_auth] jwt_private_key_path: signing with a private key is not available in this \
+             version, found `{}`; use jwt_secret",
+            path.display()
+        );
+    }
+    if let Some(algorithm) = &auth.jwt_algorithm
+        && !matches!(algorithm.as_str(), "HS512" | "GUESS" | "")
+    {
+        anyhow::bail!("[api_auth] jwt_algorithm: expected `HS512`, found `{algorithm}`");
+    }
+    Ok(())
 }
 
 /// Gives the request an id, bounds its time, and logs how it went.

@@ -78,6 +78,18 @@ impl Operation {
     }
 }
 
+/// Places where the name of an operation stands in the way of an id: the end of a path, its
+/// parameter, and the words that are ids as well for every method but that of the operation.
+const SHADOWING: &[(&str, &str, &[&str])] = &[
+    ("/dagRuns/{dag_run_id}", "dag_run_id", &["list"]),
+    ("/taskInstances/{task_id}", "task_id", &["list"]),
+    (
+        "/connections/{connection_id}",
+        "connection_id",
+        &["test", "defaults"],
+    ),
+];
+
 /// Operations and the router that serves them.
 pub(crate) struct Table {
     state: ApiState,
@@ -100,14 +112,42 @@ impl Table {
         H: Fn(Call) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
+        self.route(operation, operation.path.to_owned(), None, handler.clone());
+        for (end, name, words) in SHADOWING {
+            let Some(start) = operation.path.strip_suffix(end) else {
+                continue;
+            };
+            let head = end.trim_end_matches(|c| c != '/');
+            for word in *words {
+                let place = format!("{start}{head}{word}");
+                self.route(operation, place, Some((name, word)), handler.clone());
+            }
+        }
+        self.operations.push(operation);
+    }
+
+    /// Serves `operation` at `place`; `fixed` is a parameter that the place spells out.
+    fn route<H, F>(
+        &mut self,
+        operation: Operation,
+        place: String,
+        fixed: Option<(&'static str, &'static str)>,
+        handler: H,
+    ) where
+        H: Fn(Call) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
         let state = self.state.clone();
         let serve = move |path: RawPathParams, request: Request| {
             let (state, handler) = (state.clone(), handler.clone());
+            let path = path.iter().chain(fixed);
+            let path = path
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
             async move { serve(state, operation, path, request, handler).await }
         };
         let router = std::mem::take(&mut self.router);
-        self.router = router.route(operation.path, on(filter(operation.method), serve));
-        self.operations.push(operation);
+        self.router = router.route(&place, on(filter(operation.method), serve));
     }
 
     /// Adds an operation that answers that it is not available.
@@ -144,7 +184,7 @@ fn filter(method: &str) -> MethodFilter {
 async fn serve<H, F>(
     state: ApiState,
     operation: Operation,
-    path: RawPathParams,
+    path: Vec<(String, String)>,
     request: Request,
     handler: H,
 ) -> Response
@@ -173,7 +213,7 @@ where
 async fn admit(
     state: ApiState,
     operation: Operation,
-    path: RawPathParams,
+    path: Vec<(String, String)>,
     request: Request,
 ) -> Result<Call, ApiError> {
     let (parts, body) = request.into_parts();
@@ -187,10 +227,7 @@ async fn admit(
     Ok(Call {
         state,
         user,
-        path: path
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        path,
         raw_query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
         body: read_whole(body).await?,

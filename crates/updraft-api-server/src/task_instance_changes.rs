@@ -308,7 +308,7 @@ pub(crate) async fn clear_many(call: Call) -> Answer {
         } else {
             RunAfterClear::Untouched
         },
-        run_on_latest_version: body.run_on_latest_version.unwrap_or(false),
+        run_on_latest_version: body.run_on_latest_version,
     };
     let ids = clear(&call.state, &rows, order).await?;
     if let Some(note) = &body.note {

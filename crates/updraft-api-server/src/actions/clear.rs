@@ -25,8 +25,9 @@ use crate::state::ApiState;
 pub(crate) struct ClearOrder {
     pub(crate) running: RunningInstances,
     pub(crate) after: RunAfterClear,
-    /// Runs that are cleared move to the newest version of their Dag.
-    pub(crate) run_on_latest_version: bool,
+    /// Runs that are cleared move to the newest version of their Dag; `None` leaves that to the Dag
+    /// and the settings.
+    pub(crate) run_on_latest_version: Option<bool>,
 }
 
 /// What will be written for one run.
@@ -85,7 +86,14 @@ async fn plan(
         return Ok(None);
     };
     let latest = state.dags().latest(state, reader, &key.dag_id).await?;
-    let moves = order.run_on_latest_version || run.created_dag_version_id.is_none();
+    let by_dag = latest
+        .as_ref()
+        .and_then(|(_, dag)| dag.attributes().rerun_with_latest_version);
+    let wanted = order
+        .run_on_latest_version
+        .or(by_dag)
+        .or(state.settings().core.rerun_with_latest_version);
+    let moves = wanted.unwrap_or(false) || run.created_dag_version_id.is_none();
     let (moves_to, dag) = match (latest, moves) {
         (Some((version, dag)), true) => (Some(version), Some(dag)),
         (latest, _) => (None, structure_of(state, reader, &run, latest).await?),

@@ -68,7 +68,7 @@ pub(crate) async fn mark_instances(
         let order = ClearOrder {
             running: RunningInstances::Restart,
             after: RunAfterClear::Queued,
-            run_on_latest_version: false,
+            run_on_latest_version: Some(false),
         };
         clear(state, &failed, order).await?;
     }

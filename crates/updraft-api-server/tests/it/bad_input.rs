@@ -212,3 +212,24 @@ async fn a_walk_by_cursor_sees_every_run_once_in_both_directions() {
     let (seen, _) = walk("logical_date", &back, "previous_cursor").await;
     assert_eq!(seen, [vec!["r4", "r5", "r6"], vec!["r1", "r2", "r3"]]);
 }
+
+#[tokio::test]
+async fn an_id_may_be_the_name_of_an_operation() {
+    let app = App::new().await;
+    let runs = "/api/v2/dags/daily_sales/dagRuns";
+    let body = json!({"dag_run_id": "list", "logical_date": null});
+    assert_eq!(app.admin("POST", runs, Some(body)).await.status, 200);
+    let reply = app.admin("GET", &format!("{runs}/list"), None).await;
+    assert_eq!(reply.body["dag_run_id"], "list");
+    let path = format!("{runs}/list/taskInstances/extract");
+    assert_eq!(app.admin("GET", &path, None).await.status, 200);
+    let body = json!({"connection_id": "test", "conn_type": "http"});
+    assert_eq!(
+        app.admin("POST", "/api/v2/connections", Some(body))
+            .await
+            .status,
+        201
+    );
+    let reply = app.admin("GET", "/api/v2/connections/test", None).await;
+    assert_eq!(reply.body["connection_id"], "test");
+}
