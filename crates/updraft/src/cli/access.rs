@@ -11,6 +11,10 @@ use crate::output::remark;
 /// What to do when there is no store.
 const MAKE_A_STORE: &str = "run `updraft db migrate` or `updraft standalone` first";
 
+/// What to do when the store cannot be opened.
+const WHICH_STORE: &str =
+    "`updraft info` says which store this is; `[database] sql_alchemy_conn` sets it";
+
 /// Opens what a command asks for.
 #[derive(Debug)]
 pub(super) struct Access {
@@ -88,7 +92,9 @@ impl Access {
             connections_max: 1,
             ..StoreOptions::new(database_url(settings), keyring)
         };
-        Ok(Store::open(options).await?)
+        Store::open(options)
+            .await
+            .map_err(|error| Failure::from(error).hint(WHICH_STORE))
     }
 
     /// Settings and store, for the many commands that want both.

@@ -57,12 +57,15 @@ impl Failure {
     /// Tells it on standard error: the reason, its causes indented, the hint.
     pub(super) fn report(self) -> ExitCode {
         if let Some(reason) = &self.reason {
-            let mut causes = reason.chain();
-            if let Some(first) = causes.next() {
-                remark(&format!("error: {first}"));
-            }
-            for cause in causes {
-                remark(&format!("  {cause}"));
+            let mut said = String::new();
+            for cause in reason.chain().map(ToString::to_string) {
+                // A database driver repeats its cause in its own words.
+                if said.is_empty() {
+                    remark(&format!("error: {cause}"));
+                } else if !said.ends_with(&cause) {
+                    remark(&format!("  {cause}"));
+                }
+                said = cause;
             }
         }
         if let Some(hint) = &self.hint {

@@ -68,6 +68,19 @@ fn a_file_that_is_no_database_is_named_and_left_alone() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_is_named_without_its_password() {
+    let url = "postgresql+psycopg2://me:hush@127.0.0.1:1/updraft";
+    let home = Home::empty().with("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", url);
+    let error = home.line("db check").refused(1);
+    assert!(
+        error.contains("127.0.0.1:1/updraft") && !error.contains("hush"),
+        "{error}"
+    );
+    assert_eq!(error.matches("Connection refused").count(), 1, "{error}");
+    assert!(error.contains("hint: `updraft info`"), "{error}");
+}
+
+#[test]
 fn a_locked_store_can_be_read_and_its_check_says_what_holds_it() {
     let home = Home::migrated();
     home.line("variables set a 1").fine();
