@@ -53,7 +53,13 @@ async fn seed(store: &Store) {
     for (name, date) in [("r1", Some(at(10))), ("r2", Some(at(20))), ("r3", None)] {
         start_run(&mut tx, name, version, date).await;
     }
-    create_tis(&mut tx, "r1", version, &[("a", S::Success), ("b", S::NoStatus)]).await;
+    create_tis(
+        &mut tx,
+        "r1",
+        version,
+        &[("a", S::Success), ("b", S::NoStatus)],
+    )
+    .await;
     let log = NewEventLog {
         dttm: at(5),
         event: "trigger_dag_run".to_owned(),
@@ -174,7 +180,10 @@ fn every_filter_of_the_run_list_narrows_it() {
         assert_eq!(reader.load_versions_of_runs(&keys).await.unwrap().len(), 1);
         assert_eq!(reader.load_run_dates(&keys).await.unwrap().len(), 2);
         let counts = reader.count_dag_runs_by_state(&[]).await.unwrap();
-        assert_eq!((counts[0].state, counts[0].count), (DagRunState::Running, 3));
+        assert_eq!(
+            (counts[0].state, counts[0].count),
+            (DagRunState::Running, 3)
+        );
     });
 }
 
@@ -233,8 +242,20 @@ fn every_filter_of_the_task_instance_list_narrows_it() {
                 .unwrap();
             assert_eq!(listed.total, 0, "filter {index}");
         }
-        assert!(reader.load_rendered_fields(&listed.rows).await.unwrap().is_empty());
-        assert!(reader.load_trigger_summaries(&[1]).await.unwrap().is_empty());
+        assert!(
+            reader
+                .load_rendered_fields(&listed.rows)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            reader
+                .load_trigger_summaries(&[1])
+                .await
+                .unwrap()
+                .is_empty()
+        );
     });
 }
 
@@ -307,7 +328,14 @@ fn the_other_lists_answer_with_every_filter_set() {
         let pools = PoolFilter {
             name: pattern("pool", "default"),
         };
-        assert_eq!(reader.list_pools(&pools, &page("-name")).await.unwrap().total, 1);
+        assert_eq!(
+            reader
+                .list_pools(&pools, &page("-name"))
+                .await
+                .unwrap()
+                .total,
+            1
+        );
         empty_lists(&store).await;
         let error = reader.list_pools(&pools, &page("odd")).await.unwrap_err();
         assert!(matches!(error, ListError::UnknownOrder(name) if name == "odd"));
@@ -324,14 +352,28 @@ async fn empty_lists(store: &Store) {
         bundle_name: Some("y".to_owned()),
     };
     let order = page("timestamp filename bundle_name stacktrace");
-    assert_eq!(reader.list_import_errors(&errors, &order).await.unwrap().total, 0);
+    assert_eq!(
+        reader
+            .list_import_errors(&errors, &order)
+            .await
+            .unwrap()
+            .total,
+        0
+    );
     assert_eq!(reader.find_import_error(1).await.unwrap(), None);
     let warnings = DagWarningFilter {
         dag_id: Some(dag_id()),
         warning_type: Some("x".to_owned()),
     };
     let order = page("warning_type message timestamp");
-    assert_eq!(reader.list_dag_warnings(&warnings, &order).await.unwrap().total, 0);
+    assert_eq!(
+        reader
+            .list_dag_warnings(&warnings, &order)
+            .await
+            .unwrap()
+            .total,
+        0
+    );
     let jobs = JobFilter {
         alive_since: Some(at(0)),
         start_date: since(0),
@@ -359,10 +401,24 @@ async fn empty_lists(store: &Store) {
     assert_eq!(reader.list_xcoms(&xcoms, &order).await.unwrap().total, 0);
     let variables = VariableFilter { key: any.clone() };
     let order = page("-_val description is_encrypted team_name");
-    assert_eq!(reader.list_variables(&variables, &order).await.unwrap().total, 0);
+    assert_eq!(
+        reader
+            .list_variables(&variables, &order)
+            .await
+            .unwrap()
+            .total,
+        0
+    );
     let connections = ConnectionFilter { conn_id: any };
     let order = page("conn_type host port -conn_id");
-    assert_eq!(reader.list_connections(&connections, &order).await.unwrap().total, 0);
+    assert_eq!(
+        reader
+            .list_connections(&connections, &order)
+            .await
+            .unwrap()
+            .total,
+        0
+    );
 }
 
 #[test]

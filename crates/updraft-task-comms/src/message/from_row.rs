@@ -6,8 +6,8 @@ use updraft_model::task_instance as ti_row;
 use updraft_model::asset as asset_row;
 
 use super::{
-    AssetAliasReferenceAssetEventDagRun, AssetEventDagRunReference,
-    AssetReferenceAssetEventDagRun, DagRun, TaskInstance,
+    AssetAliasReferenceAssetEventDagRun, AssetEventDagRunReference, AssetReferenceAssetEventDagRun,
+    DagRun, TaskInstance,
 };
 use crate::json::JsonText;
 
