@@ -142,10 +142,9 @@ pub(super) async fn trigger(store: &Store, asker: &TaskAsker, request: TriggerDa
     };
     let exists = stored(tx.find_dag_run(&dag_id, &run_id).await)?.is_some();
     if exists && wants_reset {
-        return Err(rejected(
-            501,
-            "reset_dag_run of an existing run is not available yet",
-        ));
+        reset(&mut tx, &dag_id, &run_id).await?;
+        stored(tx.commit().await)?;
+        return Ok(Some(Response::ok()));
     }
     match create(&mut tx, &dag_id, &wanted, &asker.options.run_rules).await? {
         RunCreation::Created(run) => {
