@@ -149,12 +149,8 @@ pub(crate) async fn get_source(call: Call) -> Answer {
         Some(version) => reader.find_source_code(version.id).await?,
         None => None,
     };
-    let Some((version, content)) = version.zip(source) else {
-        let number = number.map_or_else(|| "None".to_owned(), |number| number.to_string());
-        return Err(ApiError::not_found(format!(
-            "The source code of the Dag {dag_id}, version_number {number} was not found"
-        )));
-    };
+    let found = version.zip(source);
+    let (version, content) = found.ok_or_else(|| source_not_found(&dag_id, number))?;
     if kind == "text/plain" {
         return Ok(bytes_answer(
             StatusCode::OK,
@@ -169,6 +165,13 @@ pub(crate) async fn get_source(call: Call) -> Answer {
         dag_id: dag_id.to_string(),
         version_number: Some(version.version_number),
     })
+}
+
+fn source_not_found(dag_id: &DagId, number: Option<i64>) -> ApiError {
+    let number = number.map_or_else(|| "None".to_owned(), |number| number.to_string());
+    ApiError::not_found(format!(
+        "The source code of the Dag {dag_id}, version_number {number} was not found"
+    ))
 }
 
 /// `GET /dagStats`.

@@ -192,26 +192,12 @@ pub(crate) async fn clear_many(call: Call) -> Answer {
         }
     }
     if body.dry_run {
-        let mut task_instances = Vec::new();
-        for key in &keys {
-            let rows = rows_to_clear(&call, &mut reader, key, body.only_failed).await?;
-            task_instances
-                .extend(task_instances::responses(&call.state, &mut reader, &rows).await?);
-        }
-        return ok(&would_clear(task_instances));
+        return ok(&preview_all(&call, &mut reader, &keys, body.only_failed).await?);
     }
     let mut runs = Vec::new();
     for key in &keys {
-        let moves = body.run_on_latest_version;
-        clear_run(
-            &call,
-            &mut reader,
-            key,
-            body.only_failed,
-            body.only_new,
-            moves,
-        )
-        .await?;
+        let (failed, new, moves) = (body.only_failed, body.only_new, body.run_on_latest_version);
+        clear_run(&call, &mut reader, key, failed, new, moves).await?;
         if let Some(note) = &body.note {
             write_note(&call, key, Some(note)).await?;
         }
@@ -224,6 +210,20 @@ pub(crate) async fn clear_many(call: Call) -> Answer {
         next_cursor: None,
         previous_cursor: None,
     })
+}
+
+async fn preview_all(
+    call: &Call,
+    reader: &mut Reader,
+    keys: &[RunKey],
+    only_failed: bool,
+) -> Result<ClearTaskInstanceCollectionResponse, ApiError> {
+    let mut task_instances = Vec::new();
+    for key in keys {
+        let rows = rows_to_clear(call, reader, key, only_failed).await?;
+        task_instances.extend(task_instances::responses(&call.state, reader, &rows).await?);
+    }
+    Ok(would_clear(task_instances))
 }
 
 /// The run an entity names, under the Dag of the path or, where that is `~`, under its own.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::http::header;
+use jiff::Timestamp;
 use jiff::tz::Offset;
-use updraft_dag_run::{Context, Refusal, RunRequest, plan_dag_run};
+use updraft_dag_run::{Context, PlannedRun, Refusal, RunRequest, plan_dag_run};
 use updraft_model::dag::DagVersion;
 use updraft_model::dag_run::DagRun;
 use updraft_model::filter::{Page, Pattern};
@@ -15,12 +16,13 @@ use updraft_rest_api::dag_run::{
 };
 use updraft_rest_api::query::Query;
 use updraft_store::listing::{DagRunFilter, WALK_TOTAL_MAX};
-use updraft_store::{Reader, RunCreation, RunKey};
+use updraft_store::{Reader, RunCreation, RunKey, StartedTaskInstance};
 
 use crate::call::{ANY, Answer, Call, dag_not_found, no_content, ok};
 use crate::cursor::{Paging, encode, read_paging};
 use crate::dag_info::names_of;
 use crate::error::ApiError;
+use crate::state::ApiState;
 
 /// `GET /dags/{dag_id}/dagRuns`; `~` for every Dag.
 pub(crate) async fn list(call: Call) -> Answer {
@@ -191,29 +193,36 @@ pub(crate) async fn trigger(call: Call) -> Answer {
     let (now, ids) = (call.state.clock().now(), call.state.ids());
     let request = trigger_request(&call, body);
     let planned = plan_dag_run(&request, &context, now, &ids.alphanumeric(8), || ids.uuid());
-    let planned = planned.map_err(Refused)?;
-    let store = call.state.store();
-    let created = store
+    let created = create(&call.state, &planned.map_err(Refused)?, now).await?;
+    let RunCreation::Created(run) = created else {
+        return Err(ApiError::unique_violation());
+    };
+    ok(&response(&mut call.reader().await?, *run).await?)
+}
+
+async fn create(
+    state: &ApiState,
+    planned: &PlannedRun,
+    now: Timestamp,
+) -> Result<RunCreation, updraft_store::Error> {
+    let rows: Vec<StartedTaskInstance> = planned
+        .task_instances
+        .iter()
+        .cloned()
+        .map(Into::into)
+        .collect();
+    let store = state.store();
+    store
         .retry(|| async {
             let mut tx = store.write().await?;
             let created = tx.create_dag_run(&planned.run, now).await?;
             if let RunCreation::Created(_) = created {
-                let rows: Vec<_> = planned
-                    .task_instances
-                    .iter()
-                    .cloned()
-                    .map(Into::into)
-                    .collect();
                 tx.create_task_instances(&rows, now).await?;
                 tx.commit().await?;
             }
             Ok(created)
         })
-        .await?;
-    let RunCreation::Created(run) = created else {
-        return Err(ApiError::unique_violation());
-    };
-    ok(&response(&mut call.reader().await?, *run).await?)
+        .await
 }
 
 fn trigger_request(call: &Call, body: TriggerDagRunBody) -> RunRequest {

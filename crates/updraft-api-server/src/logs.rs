@@ -38,11 +38,8 @@ pub(crate) async fn get(call: Call) -> Answer {
     let ti = find_try(&call, &request).await?;
     let path = log_path(&call.state, &ti)?;
     let as_lines = kind == "application/x-ndjson";
-    let byte_limit = if as_lines || request.full_content {
-        u64::MAX
-    } else {
-        JSON_BYTES_MAX
-    };
+    // A stream may be of any length; what is built in memory may not, whatever was asked for.
+    let byte_limit = if as_lines { u64::MAX } else { JSON_BYTES_MAX };
     let is_over = !is_under_way(ti.state);
     let extent = Extent::find(
         &call.state,
@@ -78,7 +75,6 @@ pub(crate) async fn external_url(_call: Call) -> Answer {
 struct LogRequest {
     try_number: i64,
     map_index: MapIndex,
-    full_content: bool,
     /// Where the last answer ended.
     offset: u64,
 }
@@ -88,7 +84,8 @@ impl LogRequest {
         let try_number = call.path_number_from("try_number", 0)?;
         let mut query = call.query();
         let map_index = query.integer("map_index").unwrap_or(-1);
-        let full_content = query.boolean("full_content").unwrap_or(false);
+        // Everything there is comes at once anyway; only a wrong value matters.
+        query.boolean("full_content");
         let token = query.text("token").filter(|token| !token.is_empty());
         query.finish()?;
         let offset = match token {
@@ -98,7 +95,6 @@ impl LogRequest {
         Ok(Self {
             try_number,
             map_index: MapIndex(i32::try_from(map_index).unwrap_or(i32::MAX)),
-            full_content,
             offset,
         })
     }

@@ -11,7 +11,7 @@ use updraft_model::task_instance::TaskInstance;
 use updraft_model::{MapIndex, TaskInstanceId, TaskInstanceState};
 use updraft_planning::clear::{RunAfterClear, RunningInstances};
 use updraft_rest_api::bulk::{
-    BulkAction, BulkActionResponse, BulkBody, BulkResponse, Deletion, Otherwise,
+    BulkAction, BulkActionResponse, BulkBody, BulkResponse, Deletion, Entity, Otherwise,
 };
 use updraft_rest_api::python_repr::repr_text;
 use updraft_rest_api::task_instance::{
@@ -402,36 +402,53 @@ pub(crate) async fn bulk(call: Call) -> Answer {
                 on_non_existence,
             } => {
                 let applied = answer.update.get_or_insert_default();
-                let found = find_all(
-                    &call,
-                    entities.iter().map(|each| &each.body),
-                    on_non_existence,
-                    applied,
-                )
-                .await?;
-                for (targets, entity) in found.into_iter().zip(&entities) {
-                    let Some(targets) = targets else { continue };
-                    let fields = changed_fields(&entity.sent, update_mask.as_deref());
-                    apply(&call, &targets, &entity.body.patch, &fields).await?;
-                    applied.success.extend(targets.rows.iter().map(success_key));
-                }
+                let mask = update_mask.as_deref();
+                update_all(&call, &entities, mask, on_non_existence, applied).await?;
             }
             BulkAction::Delete {
                 entities,
                 on_non_existence,
             } => {
                 let applied = answer.delete.get_or_insert_default();
-                let bodies: Vec<BulkTaskInstanceBody> = entities.iter().map(body_of).collect();
-                let found = find_all(&call, bodies.iter(), on_non_existence, applied).await?;
-                for targets in found.into_iter().flatten() {
-                    let ids: Vec<TaskInstanceId> = targets.rows.iter().map(|row| row.id).collect();
-                    delete_rows(&call, &ids).await?;
-                    applied.success.extend(targets.rows.iter().map(success_key));
-                }
+                delete_all(&call, &entities, on_non_existence, applied).await?;
             }
         }
     }
     ok(&answer)
+}
+
+async fn update_all(
+    call: &Call,
+    entities: &[Entity<BulkTaskInstanceBody>],
+    mask: Option<&[String]>,
+    on_non_existence: Otherwise,
+    applied: &mut BulkActionResponse,
+) -> Result<(), ApiError> {
+    let bodies = entities.iter().map(|entity| &entity.body);
+    let found = find_all(call, bodies, on_non_existence, applied).await?;
+    for (targets, entity) in found.into_iter().zip(entities) {
+        let Some(targets) = targets else { continue };
+        let fields = changed_fields(&entity.sent, mask);
+        apply(call, &targets, &entity.body.patch, &fields).await?;
+        applied.success.extend(targets.rows.iter().map(success_key));
+    }
+    Ok(())
+}
+
+async fn delete_all(
+    call: &Call,
+    entities: &[Deletion<BulkTaskInstanceBody>],
+    on_non_existence: Otherwise,
+    applied: &mut BulkActionResponse,
+) -> Result<(), ApiError> {
+    let bodies: Vec<BulkTaskInstanceBody> = entities.iter().map(body_of).collect();
+    let found = find_all(call, bodies.iter(), on_non_existence, applied).await?;
+    for targets in found.into_iter().flatten() {
+        let ids: Vec<TaskInstanceId> = targets.rows.iter().map(|row| row.id).collect();
+        delete_rows(call, &ids).await?;
+        applied.success.extend(targets.rows.iter().map(success_key));
+    }
+    Ok(())
 }
 
 /// A plain key names a task of the run in the path.
