@@ -34,8 +34,7 @@ with DAG(
     def give(name):
         return VALUES[name]
 
-    for name in VALUES:
-        give.override(task_id=f"give_{name}")(name)
+    given = {name: give.override(task_id=f"give_{name}")(name) for name in VALUES}
 
     @task
     def large():
@@ -103,7 +102,7 @@ with DAG(
             ti.xcom_pull(task_ids=["give_zero", "give_text"]),
         ]
 
-    pushes_by_hand() >> pulls_by_hand()
+    [pushes_by_hand(), given["zero"], given["text"]] >> pulls_by_hand()
 
     @task
     def not_serializable():

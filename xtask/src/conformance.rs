@@ -87,6 +87,9 @@ fn report(expected: &Outcomes, found: &Outcomes, plan: &Plan) -> Result<()> {
     for difference in &unexplained {
         println!("DIFFERENT {difference}");
     }
+    for start in plan.outlived(&explained) {
+        println!("gone      {start} (take it out of the plan, unless not all Dags ran)");
+    }
     let (dags, instances, xcoms) = expected.sizes();
     println!(
         "\nconformance: {dags} Dags, {instances} task instances, {xcoms} XComs compared; \

@@ -78,10 +78,20 @@ impl Plan {
 
     pub(super) fn explanation(&self, difference: &Difference) -> Option<&str> {
         let text = difference.to_string();
-        let known = self.known_differences.iter();
+        let mut known = self.known_differences.iter();
         known
-            .filter(|(start, _)| text.starts_with(*start))
+            .find(|(start, _)| text.starts_with(*start))
             .map(|(_, reason)| reason.as_str())
-            .next()
+    }
+
+    /// Returns the known differences that are not among `differences` any more.
+    pub(super) fn outlived<'a>(&'a self, differences: &[Difference]) -> Vec<&'a str> {
+        let texts: Vec<String> = differences.iter().map(Difference::to_string).collect();
+        let is_gone = |start: &&String| !texts.iter().any(|text| text.starts_with(*start));
+        self.known_differences
+            .keys()
+            .filter(is_gone)
+            .map(String::as_str)
+            .collect()
     }
 }
