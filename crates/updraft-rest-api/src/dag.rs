@@ -125,7 +125,7 @@ fn is_periodic(timetable_type: &str) -> bool {
             | "ContinuousTimetable"
             | "AssetTriggeredTimetable"
             | "PartitionedAssetTimetable"
-            | "PartitionAtRuntime"
+            | "PartitionedAtRuntime"
     )
 }
 

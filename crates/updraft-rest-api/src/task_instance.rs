@@ -114,7 +114,7 @@ impl TaskInstanceResponse {
             executor: ti.executor.clone(),
             executor_config: executor_config(&ti.executor_config),
             note: ti.note.clone(),
-            rendered_map_index: ti.rendered_map_index.clone(),
+            rendered_map_index: rendered_map_index(ti),
             rendered_fields: context
                 .rendered_fields
                 .unwrap_or_else(|| Value::Object(Map::new())),
@@ -123,6 +123,12 @@ impl TaskInstanceResponse {
             dag_version: context.dag_version,
         }
     }
+}
+
+/// An instance that has rendered no name of its own is called by its number.
+fn rendered_map_index(ti: &TaskInstance) -> Option<String> {
+    let number = (ti.map_index.0 >= 0).then(|| ti.map_index.0.to_string());
+    ti.rendered_map_index.clone().or(number)
 }
 
 fn stored_state(state: TaskInstanceState) -> Option<TaskInstanceState> {
