@@ -146,12 +146,27 @@ impl SerializedDag {
         &self.groups[index.place()]
     }
 
-    /// The place of the group of this id.
+    /// The id by which users name a group: with the ids of the groups around it in front, as far
+    /// as these lend theirs. `None` for the root.
+    #[must_use]
+    pub fn full_group_id(&self, index: GroupIndex) -> Option<String> {
+        let group = self.group(index);
+        let own = group.group_id.as_deref()?;
+        let around = group
+            .parent
+            .filter(|parent| self.group(*parent).prefix_group_id);
+        Some(match around.and_then(|parent| self.full_group_id(parent)) {
+            Some(prefix) => format!("{prefix}.{own}"),
+            None => own.to_owned(),
+        })
+    }
+
+    /// The place of the group that users name by this id.
     #[must_use]
     pub fn find_group(&self, group_id: &str) -> Option<GroupIndex> {
-        let is_it = |group: &TaskGroup| group.group_id.as_deref() == Some(group_id);
-        let place = self.groups.iter().position(is_it)?;
-        u32::try_from(place).ok().map(GroupIndex)
+        let count = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        let mut places = (0..count).map(GroupIndex);
+        places.find(|index| self.full_group_id(*index).as_deref() == Some(group_id))
     }
 
     /// The tasks in a group and in the groups within it.

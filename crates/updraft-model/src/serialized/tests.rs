@@ -276,3 +276,23 @@ fn an_error_names_the_dag_the_task_and_the_key() {
         "Dag `d`, key `timetable`: expected a timetable, found none"
     );
 }
+
+#[test]
+fn a_group_in_a_group_is_found_by_its_whole_id() {
+    let dag = capture("example_task_group");
+    let inner = dag.find_group("section_2.inner_section_2").unwrap();
+    assert_eq!(dag.find_group("inner_section_2"), None);
+    let tasks: Vec<&str> = dag
+        .tasks_in_group(inner)
+        .map(|task| task.task_id.as_str())
+        .collect();
+    assert!(!tasks.is_empty());
+    assert!(
+        tasks
+            .iter()
+            .all(|id| id.starts_with("section_2.inner_section_2.")),
+        "{tasks:?}"
+    );
+    let outer = dag.find_group("section_2").unwrap();
+    assert!(dag.tasks_in_group(outer).count() > tasks.len());
+}
