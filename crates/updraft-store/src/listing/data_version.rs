@@ -1,6 +1,7 @@
 //! Says whether anything was committed since the last look.
 
-use sqlx::{AnyConnection, Connection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AnyConnection, ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
 use crate::location::Location;
@@ -39,9 +40,10 @@ impl DataVersion {
         let failed = |source| self.store.failed("ask for the data version", source);
         let mut connection = match guard.take() {
             Some(connection) => connection,
-            None => AnyConnection::connect(&format!("sqlite://{}?mode=rw", path.display()))
-                .await
-                .map_err(failed)?,
+            None => {
+                let url = SqliteConnectOptions::new().filename(path).to_url_lossy();
+                AnyConnection::connect(url.as_str()).await.map_err(failed)?
+            }
         };
         // Put back only when it answered: a broken connection is replaced at the next question.
         let row = sqlx::query("PRAGMA data_version")
