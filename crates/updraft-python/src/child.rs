@@ -50,7 +50,8 @@ pub struct ChildHandle {
 #[derive(Debug)]
 pub struct ChildExit {
     pidfd: OwnedFd,
-    reported: oneshot::Receiver<ExitReport>,
+    /// What the zygote will say; `None` once it is dead.
+    reported: Option<oneshot::Receiver<ExitReport>>,
     known: Option<ExitReport>,
 }
 
@@ -101,7 +102,7 @@ impl ChildHandle {
             marker,
             exit: ChildExit {
                 pidfd,
-                reported,
+                reported: Some(reported),
                 known: None,
             },
         })
@@ -114,10 +115,10 @@ impl ChildExit {
         if let Some(report) = self.known {
             return report;
         }
-        let report = match (&mut self.reported).await {
-            Ok(report) => report,
-            // The zygote is dead: as the nearest subreaper we have inherited the child.
-            Err(_) => ExitReport {
+        let report = match self.told().await {
+            Some(report) => report,
+            // As the nearest subreaper we have inherited the child.
+            None => ExitReport {
                 status: wait_for_adopted(self.pidfd.as_fd()).await,
                 cpu: None,
                 max_rss_bytes: None,
@@ -125,6 +126,14 @@ impl ChildExit {
         };
         self.known = Some(report);
         report
+    }
+
+    /// What the zygote says, or `None` when it is dead. It is asked only as long as it lives: the
+    /// waits that follow may be cancelled and begun again.
+    async fn told(&mut self) -> Option<ExitReport> {
+        let told = self.reported.as_mut()?.await.ok();
+        self.reported = None;
+        told
     }
 
     /// Stands for the process, whatever happens to its number.
