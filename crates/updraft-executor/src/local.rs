@@ -61,14 +61,17 @@ impl LocalExecutor {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let start = Box::new(move |workload: Workload, slot: Slot| {
             let running = run(workload.clone());
-            let events = events.clone();
+            let unfinished = Unfinished {
+                workload: Some(workload),
+                events: events.clone(),
+            };
             tasks.spawn("executor.workload", OnExit::Log, async move {
+                let unfinished = unfinished;
                 let slot = slot;
                 let outcome = running.await;
                 // Free the slot first: the scheduler that hears of the end asks for free slots.
                 drop(slot);
-                // A closed channel means that the scheduler is gone; the row says it all.
-                let _ = events.send(ExecutorEvent { workload, outcome }).await;
+                unfinished.finish(outcome).await;
                 Ok::<(), std::convert::Infallible>(())
             });
         });
@@ -149,6 +152,31 @@ impl Shared {
         state.running += 1;
         debug_assert!(state.waiting.len() + state.running <= self.occupied.load(Ordering::Acquire));
         Some(workload)
+    }
+}
+
+/// A workload whose end the scheduler must hear of, even when its supervision panics.
+struct Unfinished {
+    workload: Option<Workload>,
+    events: mpsc::Sender<ExecutorEvent>,
+}
+
+impl Unfinished {
+    async fn finish(mut self, outcome: Outcome) {
+        if let Some(workload) = self.workload.take() {
+            // A closed channel means that the scheduler is gone; the row says it all.
+            let _ = self.events.send(ExecutorEvent { workload, outcome }).await;
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(workload) = self.workload.take() {
+            let outcome = Outcome::Failed("its supervision ended without a result".to_owned());
+            // With a full channel the row waits until its heartbeat is missed.
+            let _ = self.events.try_send(ExecutorEvent { workload, outcome });
+        }
     }
 }
 

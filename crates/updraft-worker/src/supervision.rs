@@ -33,6 +33,7 @@ pub(crate) struct Supervision {
     marker: String,
     channels: Channels,
     exit: Exit,
+    concluded: bool,
     /// Answers of the store that are still to come.
     calls: FuturesUnordered<BoxFuture<'static, Event>>,
 }
@@ -71,6 +72,7 @@ impl Supervision {
             marker,
             channels: Channels::new(requests, stdout, stderr, logs),
             exit: Exit::Awaited(exit),
+            concluded: false,
             calls: FuturesUnordered::new(),
         }
     }
@@ -84,6 +86,7 @@ impl Supervision {
             let effects = self.session.on_event(event, self.moment());
             if let Some(conclusion) = self.perform(effects).await {
                 self.clean_up(&conclusion).await;
+                self.concluded = true;
                 return conclusion;
             }
             event = self.next_event(&mut stops).await;
@@ -182,6 +185,16 @@ impl Supervision {
         Moment {
             at: self.clock.now(),
             elapsed: self.began.elapsed(),
+        }
+    }
+}
+
+impl Drop for Supervision {
+    /// A supervision that panics, or is given up when the process ends, leaves nothing behind that
+    /// could run beside the next try.
+    fn drop(&mut self) {
+        if !self.concluded {
+            updraft_python::signal_tree(self.pid, &self.marker, UnixSignal::SIGKILL);
         }
     }
 }

@@ -124,7 +124,7 @@ async fn no_more_run_at_once_than_parallelism_allows() {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_supervision_gives_its_slot_back() {
+async fn a_panic_in_the_supervision_gives_its_slot_back_and_is_reported() {
     let Gated {
         executor,
         mut events,
@@ -133,6 +133,9 @@ async fn a_panic_in_the_supervision_gives_its_slot_back() {
     } = gated(1);
     executor.queue(vec![workload("panics", 2), workload("next", 1)]);
     gate.add_permits(2);
+    let event = events.recv().await.expect("open");
+    assert_eq!(event.workload.task_id, "panics");
+    assert!(matches!(event.outcome, Outcome::Failed(_)), "{event:?}");
     assert_eq!(next(&mut events).await, "next");
     assert_eq!(executor.open_slots(), 1);
 }
