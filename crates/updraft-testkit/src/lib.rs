@@ -15,7 +15,7 @@ mod standalone;
 mod wait;
 
 pub use home::Home;
-pub use processes::processes_of;
+pub use processes::{children_of, processes_of};
 pub use random::Random;
 pub use rest::{Answer, RestClient};
 pub use standalone::{Ended, Standalone};

@@ -6,6 +6,7 @@ mod kills;
 mod postgres;
 mod record;
 mod stopping;
+mod zygote_kills;
 
 use std::path::Path;
 
