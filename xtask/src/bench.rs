@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// How often each row is measured; the median counts.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
+    /// Measure the binary that is there instead of building it first.
+    #[arg(long)]
+    no_build: bool,
     /// Print the table without writing it to `docs/benchmarks.md`.
     #[arg(long)]
     dry_run: bool,
@@ -49,6 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut failures = 0;
     for kind in [EngineKind::Airflow, EngineKind::Updraft] {
         if arguments.only.is_none_or(|only| only == kind) {
+            if !arguments.no_build {
+                kind.prepare(Profile::Release)?;
+            }
             failures += measure(kind, &rows, arguments.repeat)?;
         }
     }
@@ -83,7 +89,6 @@ fn selected_rows(names: &[String]) -> Result<Vec<&'static Row>> {
 
 /// Measures `rows` and stores each value as soon as it is known; returns how many failed.
 fn measure(kind: EngineKind, rows: &[&Row], repeat: usize) -> Result<usize> {
-    kind.prepare(Profile::Release)?;
     let launch = launch(kind)?;
     let (restarts, others): (Vec<&Row>, Vec<&Row>) =
         rows.iter().partition(|row| row.measure == Measure::Restart);
