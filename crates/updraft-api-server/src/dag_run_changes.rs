@@ -148,6 +148,7 @@ async fn clear_run(
         running: RunningInstances::Restart,
         after: RunAfterClear::Queued,
         run_on_latest_version,
+        rerun_with_latest_version: call.state.rerun_with_latest_version(),
     };
     clear(&call.state, &rows, order).await?;
     Ok(())

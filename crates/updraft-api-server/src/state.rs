@@ -60,6 +60,15 @@ struct Inner {
 }
 
 impl ApiState {
+    /// `[core] rerun_with_latest_version`: whether cleared runs move to the newest version of their
+    /// Dag when neither the request nor the Dag says.
+    pub(crate) fn rerun_with_latest_version(&self) -> bool {
+        self.settings()
+            .core
+            .rerun_with_latest_version
+            .unwrap_or(false)
+    }
+
     /// Puts the parts together.
     #[must_use]
     pub fn new(store: Store, settings: ApiSettings, tasks: Tasks) -> Self {

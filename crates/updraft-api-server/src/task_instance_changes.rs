@@ -309,6 +309,7 @@ pub(crate) async fn clear_many(call: Call) -> Answer {
             RunAfterClear::Untouched
         },
         run_on_latest_version: body.run_on_latest_version,
+        rerun_with_latest_version: call.state.rerun_with_latest_version(),
     };
     let ids = clear(&call.state, &rows, order).await?;
     if let Some(note) = &body.note {

@@ -4,7 +4,6 @@
 //! Source: scheduling semantics §1.5.
 
 use jiff::Timestamp;
-use updraft_model::dag::DagVersion;
 use updraft_model::dag_run::DagRun;
 use updraft_model::serialized::{SerializedDag, Task};
 use updraft_model::task_instance::TaskInstance;
@@ -21,8 +20,10 @@ use updraft_store::{Change, Error, ResetFields, RunClear, RunKey, TaskInstanceCl
 pub struct ClearOrder {
     pub running: RunningInstances,
     pub after: RunAfterClear,
-    /// The run moves to the newest version of its Dag.
-    pub run_on_latest_version: bool,
+    /// Whether the run moves to the newest version of its Dag; `None` leaves that to the Dag.
+    pub run_on_latest_version: Option<bool>,
+    /// `[core] rerun_with_latest_version`, for a Dag that does not say either.
+    pub rerun_with_latest_version: bool,
 }
 
 /// What came of the wish to clear.
@@ -51,9 +52,25 @@ pub async fn clear(
         return Ok(Cleared::NoRun);
     };
     let latest = tx.find_latest_version(&key.dag_id).await?;
-    let moves = order.run_on_latest_version || run.created_dag_version_id.is_none();
-    let moves_to = latest.clone().filter(|_| moves);
-    let dag = structure(tx, &run, moves_to.as_ref(), latest.as_ref()).await?;
+    let latest_dag = match &latest {
+        Some(latest) => structure(tx, latest.id).await?,
+        None => None,
+    };
+    let by_dag = latest_dag
+        .as_ref()
+        .and_then(|dag| dag.attributes().rerun_with_latest_version);
+    let wanted = order
+        .run_on_latest_version
+        .or(by_dag)
+        .unwrap_or(order.rerun_with_latest_version);
+    let moves_to = latest.filter(|_| wanted || run.created_dag_version_id.is_none());
+    let pinned = run.created_dag_version_id.filter(|_| moves_to.is_none());
+    let own_dag = match pinned {
+        Some(version) => structure(tx, version).await?,
+        None => None,
+    };
+    // Where the structure of the run is lost, the newest stands in.
+    let dag = own_dag.or(latest_dag);
     let version = moves_to.as_ref().map(|version| version.id);
     let clears: Result<Vec<TaskInstanceClear>, StillRunning> = rows
         .iter()
@@ -75,29 +92,11 @@ pub async fn clear(
     ))
 }
 
-/// The structure the run will follow; where that is lost, the newest.
-async fn structure(
-    tx: &mut Tx,
-    run: &DagRun,
-    moves_to: Option<&DagVersion>,
-    latest: Option<&DagVersion>,
-) -> Result<Option<SerializedDag>, Error> {
-    let pinned = run.created_dag_version_id.filter(|_| moves_to.is_none());
-    let candidates = [
-        moves_to.map(|version| version.id),
-        pinned,
-        latest.map(|latest| latest.id),
-    ];
-    for version in candidates.into_iter().flatten() {
-        let stored = tx.find_serialized_dag(version).await?;
-        let dag = stored
-            .and_then(|stored| serde_json::from_str(&stored.data).ok())
-            .and_then(|raw| SerializedDag::parse(raw).ok());
-        if dag.is_some() {
-            return Ok(dag);
-        }
-    }
-    Ok(None)
+async fn structure(tx: &mut Tx, version: DagVersionId) -> Result<Option<SerializedDag>, Error> {
+    let stored = tx.find_serialized_dag(version).await?;
+    Ok(stored
+        .and_then(|stored| serde_json::from_str(&stored.data).ok())
+        .and_then(|raw| SerializedDag::parse(raw).ok()))
 }
 
 fn plan_row(

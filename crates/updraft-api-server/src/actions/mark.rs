@@ -69,6 +69,7 @@ pub(crate) async fn mark_instances(
             running: RunningInstances::Restart,
             after: RunAfterClear::Queued,
             run_on_latest_version: Some(false),
+            rerun_with_latest_version: false,
         };
         clear(state, &failed, order).await?;
     }

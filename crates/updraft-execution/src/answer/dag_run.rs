@@ -169,7 +169,8 @@ async fn reset(tx: &mut Tx, dag_id: &DagId, run_id: &RunId) -> Result<(), Failur
     let order = ClearOrder {
         running: RunningInstances::Restart,
         after: RunAfterClear::Queued,
-        run_on_latest_version: false,
+        run_on_latest_version: None,
+        rerun_with_latest_version: false,
     };
     stored(clear(tx, &key, &rows, order, Clock.now()).await)?;
     Ok(())

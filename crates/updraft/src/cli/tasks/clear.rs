@@ -24,7 +24,8 @@ use crate::output::{confirm, remark, say};
 const ORDER: ClearOrder = ClearOrder {
     running: RunningInstances::Restart,
     after: RunAfterClear::Queued,
-    run_on_latest_version: false,
+    run_on_latest_version: None,
+    rerun_with_latest_version: false,
 };
 
 /// How many task instances are loaded at a time.
