@@ -58,7 +58,7 @@ fn dags_beside_us(values: &Values) -> Option<PathBuf> {
 pub(super) fn log_filter(settings: &Settings) -> String {
     match settings.logging.logging_level {
         LogLevel::Debug => "debug,sqlx=info,hyper=info",
-        LogLevel::Info => "info",
+        LogLevel::Info => "info,sqlx::postgres::notice=warn",
         LogLevel::Warning => "warn",
         LogLevel::Error | LogLevel::Critical => "error",
     }
