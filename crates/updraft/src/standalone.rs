@@ -9,6 +9,7 @@ mod home;
 mod options;
 mod roles;
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -61,7 +62,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<()> {
         .api
         .base_url
         .clone()
-        .unwrap_or_else(|| format!("http://{address}"));
+        .unwrap_or_else(|| browsable(address));
     say(&format!(
         "Updraft is ready at {shown} after {:.1} s",
         began.elapsed().as_secs_f64()
@@ -85,6 +86,15 @@ async fn listen(settings: &Settings) -> Result<TcpListener> {
     TcpListener::bind((host.as_str(), port)).await.with_context(|| {
         format!("failed to listen on {host}:{port}; set another port with --port or AIRFLOW__API__PORT")
     })
+}
+
+/// The address as a person can open it: a server that listens everywhere is reached here, too.
+fn browsable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
 }
 
 /// Finds or makes the Python runtime, telling the user what takes so long.
