@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
+use ureq::http::Method;
 
 use crate::engine::Engine;
 
@@ -62,24 +63,23 @@ pub(super) fn run_once(engine: &Engine, dag_id: &str) -> Result<Duration> {
     );
     loop {
         std::thread::sleep(RUN_POLL);
-        let run = rest.get(&path)?;
+        // An answer that is no run is asked for again: with all its database connections in use,
+        // Airflow answers a poll with an error and goes on running tasks.
+        let run = rest.send(Method::GET, &path, None)?.body;
         match run["state"].as_str() {
             Some("success") => {
                 let end = run["end_date"]
                     .as_str()
                     .context("an ended run without `end_date`")?;
                 let end: jiff::Timestamp = end.parse().context("`end_date` of a run")?;
-                return SystemTime::from(end)
-                    .duration_since(sent)
-                    .context("a run ended before it began");
+                let took = SystemTime::from(end).duration_since(sent);
+                return took.context("a run ended before it began");
             }
             Some("failed") => bail!("a run of `{dag_id}` failed on {}", engine.kind.name()),
-            _ if Instant::now() > deadline => {
-                bail!(
-                    "a run of `{dag_id}` has not ended on {} after {RUN_MAX:?}: {run}",
-                    engine.kind.name()
-                )
-            }
+            _ if Instant::now() > deadline => bail!(
+                "a run of `{dag_id}` has not ended on {} after {RUN_MAX:?}: {run}",
+                engine.kind.name()
+            ),
             _ => {}
         }
     }
@@ -117,7 +117,7 @@ fn wait_for_description(engine: &Engine, dag_id: &str, description: &str) -> Res
     let started = Instant::now();
     let path = format!("/api/v2/dags/{dag_id}");
     loop {
-        let answer = engine.rest.send(ureq::http::Method::GET, &path, None)?;
+        let answer = engine.rest.send(Method::GET, &path, None)?;
         if answer.status == 200 && answer.body["description"] == description {
             return Ok(started.elapsed());
         }
