@@ -166,6 +166,13 @@ fn environment(launch: &Launch, database: &Postgres, port: u16) -> Result<Vec<(S
             passwords.display().to_string(),
         ),
         ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", sqlalchemy_url),
+        // With its defaults of 5 and 10 the API server runs out of connections when a hundred
+        // tasks start at once, and tasks fail.
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE", "40".to_owned()),
+        (
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW",
+            "20".to_owned(),
+        ),
         // Two servers sign and check each other's tokens: they must share the keys.
         (
             "AIRFLOW__API__SECRET_KEY",
