@@ -4,22 +4,12 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
 
 use crate::{Dialect, Error, Store};
+use steps::{STEPS, Step};
+
+mod steps;
 
 /// The table in which sqlx notes which steps ran.
 const STEPS_TABLE: &str = "_sqlx_migrations";
-
-/// Number, description and text of each step, per dialect.
-const SQLITE_STEPS: &[(i64, &str, &str)] = &[(
-    1,
-    "initial",
-    include_str!("../migrations/sqlite/0001_initial.sql"),
-)];
-
-const POSTGRES_STEPS: &[(i64, &str, &str)] = &[(
-    1,
-    "initial",
-    include_str!("../migrations/postgres/0001_initial.sql"),
-)];
 
 /// How the database's schema relates to the one this program was built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +32,7 @@ impl Store {
             return Err(Error::SchemaAhead {
                 place: self.place().to_owned(),
                 found,
-                known: newest(self.steps()),
+                known: newest(),
             });
         }
         let migrator = self.migrator();
@@ -86,7 +76,7 @@ impl Store {
             .map_err(|source| self.failed("look for the schema", source))?;
         if tables == 0 {
             return Ok(SchemaState::Behind {
-                missing: self.steps().len(),
+                missing: STEPS.len(),
             });
         }
         let applied = connection
@@ -97,10 +87,10 @@ impl Store {
                 source,
             })?;
         let found = applied.iter().map(|step| step.version).max().unwrap_or(0);
-        if found > newest(self.steps()) {
+        if found > newest() {
             return Ok(SchemaState::Ahead { found });
         }
-        match self.steps().len().saturating_sub(applied.len()) {
+        match STEPS.len().saturating_sub(applied.len()) {
             0 => Ok(SchemaState::Current),
             missing => Ok(SchemaState::Behind { missing }),
         }
@@ -170,23 +160,19 @@ impl Store {
             .map_err(|source| self.failed("open a connection", source))
     }
 
-    fn steps(&self) -> &'static [(i64, &'static str, &'static str)] {
-        match self.dialect() {
-            Dialect::Sqlite => SQLITE_STEPS,
-            Dialect::Postgres => POSTGRES_STEPS,
-        }
-    }
-
     fn migrator(&self) -> Migrator {
-        let steps = self
-            .steps()
+        let text = |step: &Step| match self.dialect() {
+            Dialect::Sqlite => step.sqlite,
+            Dialect::Postgres => step.postgres,
+        };
+        let steps = STEPS
             .iter()
-            .map(|(number, description, sql)| {
+            .map(|step| {
                 Migration::new(
-                    *number,
-                    (*description).into(),
+                    step.number,
+                    step.description.into(),
                     MigrationType::Simple,
-                    (*sql).into_sql_str(),
+                    text(step).into_sql_str(),
                     false,
                 )
             })
@@ -195,8 +181,8 @@ impl Store {
     }
 }
 
-fn newest(steps: &[(i64, &str, &str)]) -> i64 {
-    steps.iter().map(|(number, ..)| *number).max().unwrap_or(0)
+fn newest() -> i64 {
+    STEPS.iter().map(|step| step.number).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -147,10 +147,17 @@ async fn run_on_server(server: &str, sql: &str) {
     connection.close().await.unwrap();
 }
 
+/// Of every step, so that a template never has an older schema than the program.
 fn schema_fingerprint() -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres");
+    let steps = std::fs::read_dir(folder).unwrap();
+    let mut steps: Vec<_> = steps.map(|step| step.unwrap().path()).collect();
+    steps.sort();
     let mut hasher = DefaultHasher::new();
-    include_str!("../../migrations/postgres/0001_initial.sql").hash(&mut hasher);
+    for step in steps {
+        std::fs::read_to_string(step).unwrap().hash(&mut hasher);
+    }
     hasher.finish()
 }
 

@@ -1,0 +1,17 @@
+//! The steps from an empty database to the schema of this program, oldest first. A step that was
+//! released is never edited: what changes is a new step.
+
+/// One step, as a script for each dialect.
+pub(super) struct Step {
+    pub(super) number: i64,
+    pub(super) description: &'static str,
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+pub(super) const STEPS: &[Step] = &[Step {
+    number: 1,
+    description: "initial",
+    sqlite: include_str!("../../migrations/sqlite/0001_initial.sql"),
+    postgres: include_str!("../../migrations/postgres/0001_initial.sql"),
+}];
