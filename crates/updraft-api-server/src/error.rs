@@ -83,7 +83,7 @@ impl ApiError {
     }
 
     fn database(status: StatusCode, reason: &str) -> (Self, String) {
-        let id = Ids.alphanumeric(8);
+        let id = Ids::random().alphanumeric(8);
         let message = format!(
             "Serious error when handling your request. Check logs for more details - you will \
              find it in api server when you look for ID {id}"

@@ -107,7 +107,7 @@ async fn watch(mut request: Request, next: Next, timeout: Duration) -> Response 
         .filter(|id| id.len() <= CORRELATION_ID_BYTES_MAX)
         .cloned();
     let id = id.unwrap_or_else(|| {
-        HeaderValue::try_from(updraft_runtime::Ids.uuid().simple().to_string())
+        HeaderValue::try_from(updraft_runtime::Ids::random().uuid().simple().to_string())
             .unwrap_or(HeaderValue::from_static("unknown"))
     });
     let span = debug_span!("request", method = %request.method(), path = request.uri().path(), ?id);

@@ -82,8 +82,8 @@ impl ApiState {
             settings,
             tokens,
             signer,
-            clock: Clock,
-            ids: Ids,
+            clock: Clock::machine(),
+            ids: Ids::random(),
             tasks,
             dags,
             pages,
@@ -110,12 +110,12 @@ impl ApiState {
         &self.0.signer
     }
 
-    pub(crate) fn clock(&self) -> Clock {
-        self.0.clock
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
-    pub(crate) fn ids(&self) -> Ids {
-        self.0.ids
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.0.ids
     }
 
     pub(crate) fn tasks(&self) -> &Tasks {

@@ -39,7 +39,7 @@ pub(crate) async fn claim(
     children
         .store
         .retry(|| async {
-            let now = Clock.now();
+            let now = Clock::machine().now();
             let until = now.checked_add(claimed_for).unwrap_or(Timestamp::MAX);
             let mut tx = children.store.write().await?;
             let claimed = tx.claim_callbacks(&names, limit, now, until).await?;
@@ -102,7 +102,7 @@ async fn serve(
         bundle: bundle.name.clone(),
         path: request.filepath.clone(),
     };
-    let log = import_log::open(log_folder, &key, Clock.now());
+    let log = import_log::open(log_folder, &key, Clock::machine().now());
     let finished = children.run(&parse_request, log).await;
     let problem = match finished.end {
         End::Ended(ChildStatus::Exited(0)) => {

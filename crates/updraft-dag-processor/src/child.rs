@@ -210,7 +210,7 @@ impl Conversation<'_> {
     }
 
     async fn on_event(&mut self, event: Event) -> Result<(), BadFrame> {
-        let now = Clock.now();
+        let now = Clock::machine().now();
         match event {
             Event::Frame(frame) => return self.on_frame(frame).await,
             Event::LogLine(line) => self.output.log_line(&line, now),

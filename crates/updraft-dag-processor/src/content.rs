@@ -92,7 +92,7 @@ impl Parsing {
         &self,
         result: &DagFileParsingResult,
         duration: Duration,
-        ids: Ids,
+        ids: &Ids,
     ) -> Content {
         let mut content = self.empty(duration);
         let errors = result.import_errors.iter().flatten();
@@ -120,7 +120,7 @@ impl Parsing {
     fn read_dag(
         &self,
         sent: &LazyDeserializedDAG,
-        ids: Ids,
+        ids: &Ids,
     ) -> Result<(ParsedDag, Structure), String> {
         let raw = sent.data.to_json().map_err(|error| chain(&error))?;
         let dag = SerializedDag::parse(raw.to_serde_value()).map_err(|error| chain(&error))?;
@@ -217,7 +217,7 @@ impl Content {
     pub(crate) async fn persist(&self, store: &Store) -> Result<ParseOutcome, Error> {
         store
             .retry(|| async {
-                let now = Clock.now();
+                let now = Clock::machine().now();
                 let mut tx = store.write().await?;
                 let mut file = self.file.clone();
                 for (parsed, structure) in file.dags.iter_mut().zip(&self.structures) {

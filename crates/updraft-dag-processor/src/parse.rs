@@ -29,13 +29,13 @@ pub(crate) async fn parse(children: &Children, parsing: Parsing, log_folder: &Pa
         bundle_name: parsing.bundle.name.to_string(),
         callback_requests: Vec::new(),
     };
-    let log = import_log::open(log_folder, &parsing.key, Clock.now());
+    let log = import_log::open(log_folder, &parsing.key, Clock::machine().now());
     let mut finished = children.run(&request, log).await;
     let path = parsing.key.path.clone();
     let content = match (finished.result.take(), &finished.end) {
         (Some(result), _) => {
             let duration = finished.duration;
-            let read = move || parsing.read(&result, duration, Ids);
+            let read = move || parsing.read(&result, duration, &Ids::random());
             children.tasks.blocking(read).await
         }
         (None, End::NotStarted(reason)) => {

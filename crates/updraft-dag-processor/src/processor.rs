@@ -187,7 +187,7 @@ impl DagProcessor {
 
     async fn on_parsed(&mut self, key: &FileKey, end: ParseEnd) {
         self.running -= 1;
-        let now = Clock.monotonic();
+        let now = Clock::machine().monotonic();
         match end {
             ParseEnd::Stored(found) => {
                 if !self.files.on_parsed(key, found, now) {

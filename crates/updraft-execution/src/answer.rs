@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use updraft_dag_run::RunRules;
 use updraft_model::{DagId, MapIndex, RunId, TaskId, TaskInstanceId};
+use updraft_runtime::{Clock, Ids};
 use updraft_store::{Error, Store};
 use updraft_task_comms::message::{Response, StoreRequest};
 use updraft_task_comms::session::{Answer, Failure};
@@ -46,6 +47,8 @@ pub struct AnswerOptions {
     pub map_length_max: u32,
     /// What a run that a task triggers may be.
     pub run_rules: RunRules,
+    pub clock: Clock,
+    pub ids: Ids,
 }
 
 impl Asker {
@@ -97,8 +100,12 @@ async fn of_task(store: &Store, task: &TaskAsker, request: StoreRequest) -> Answ
         R::DeleteXCom(request) => xcom::delete(store, request).await,
         R::ValidateInletsAndOutlets(request) => asset::validate(store, request).await,
         R::TriggerDagRun(request) => dag_run::trigger(store, task, request).await,
-        R::GetTaskStateStore(request) => state_store::get_of_task(store, request).await,
-        R::SetTaskStateStore(request) => state_store::set_of_task(store, request).await,
+        R::GetTaskStateStore(request) => {
+            state_store::get_of_task(store, &task.options.clock, request).await
+        }
+        R::SetTaskStateStore(request) => {
+            state_store::set_of_task(store, &task.options.clock, request).await
+        }
         R::DeleteTaskStateStore(request) => {
             state_store::delete_of_task(store, request.ti_id, &request.key).await
         }

@@ -31,6 +31,7 @@ pub async fn bury(
     tx: &mut Tx,
     id: TaskInstanceId,
     why: &str,
+    ids: &Ids,
     now: Timestamp,
 ) -> Result<bool, Error> {
     let Some(ti) = tx.lock_task_instance(id).await? else {
@@ -64,7 +65,7 @@ pub async fn bury(
         state: mismatch.state,
         end_date: mismatch.end_date,
         duration_secs: mismatch.duration.map(|duration| duration.as_secs_f64()),
-        successor: mismatch.archive.then(|| TaskInstanceId(Ids.uuid())),
+        successor: mismatch.archive.then(|| TaskInstanceId(ids.uuid())),
     };
     if !tx.bury_try(&buried, now).await? {
         return Ok(false);

@@ -46,6 +46,7 @@ pub async fn clear(
     key: &RunKey,
     rows: &[TaskInstance],
     order: ClearOrder,
+    ids: &Ids,
     now: Timestamp,
 ) -> Result<Cleared, Error> {
     let Some(run) = tx.find_dag_run(&key.dag_id, &key.run_id).await? else {
@@ -74,7 +75,7 @@ pub async fn clear(
     let version = moves_to.as_ref().map(|version| version.id);
     let clears: Result<Vec<TaskInstanceClear>, StillRunning> = rows
         .iter()
-        .map(|row| plan_row(row, dag.as_ref(), version, order.running, now))
+        .map(|row| plan_row(row, dag.as_ref(), version, order.running, ids, now))
         .collect();
     let clears = match clears {
         Ok(clears) => clears,
@@ -104,6 +105,7 @@ fn plan_row(
     dag: Option<&SerializedDag>,
     version: Option<DagVersionId>,
     running: RunningInstances,
+    ids: &Ids,
     now: Timestamp,
 ) -> Result<TaskInstanceClear, StillRunning> {
     let task = dag.and_then(|dag| dag.find_task(row.task_id.as_str()));
@@ -118,7 +120,7 @@ fn plan_row(
     Ok(TaskInstanceClear {
         id: row.id,
         from: row.state,
-        new_id: TaskInstanceId(Ids.uuid()),
+        new_id: TaskInstanceId(ids.uuid()),
         state: cleared.state,
         max_tries: cleared.max_tries,
         reset: cleared.is_reset.then(|| reset_fields(row, task, version)),

@@ -11,7 +11,7 @@ mod ids;
 mod log;
 mod tasks;
 
-pub use clock::Clock;
+pub use clock::{Clock, SimulatedTime};
 pub use ids::Ids;
 pub use log::{LogFormat, init_log};
 pub use tasks::{OnExit, Tasks};

@@ -28,6 +28,7 @@ pub(crate) async fn apply_task_instances(
     run: &DagRun,
     dag_version_id: DagVersionId,
     plan: &RunPlan,
+    ids: &Ids,
     now: Timestamp,
 ) -> Result<Applied, Error> {
     tx.forget_outputs(&plan.forgotten).await?;
@@ -47,7 +48,7 @@ pub(crate) async fn apply_task_instances(
         .iter()
         .filter_map(|new| {
             let task = dag.find_task(new.task_id.as_str())?;
-            Some(started(task, run, dag_version_id, new))
+            Some(started(task, run, dag_version_id, new, ids))
         })
         .collect();
     tx.create_task_instances(&created, now).await?;
@@ -109,10 +110,11 @@ fn started(
     run: &DagRun,
     dag_version_id: DagVersionId,
     new: &NewInstance,
+    ids: &Ids,
 ) -> StartedTaskInstance {
     let fields = &new.fields;
     let identity = Identity {
-        id: TaskInstanceId(Ids.uuid()),
+        id: TaskInstanceId(ids.uuid()),
         dag_id: run.dag_id.clone(),
         run_id: run.run_id.clone(),
         dag_version_id: new.dag_version_id.unwrap_or(dag_version_id),

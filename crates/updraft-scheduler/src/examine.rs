@@ -131,7 +131,9 @@ impl Scheduler {
             None => plan_to_fixpoint(&view, now),
         };
         log_plan(run, &plan);
-        if apply_task_instances(tx, &dag.dag, run, version, &plan, now).await? == Applied::Lost {
+        if apply_task_instances(tx, &dag.dag, run, version, &plan, &self.ids, now).await?
+            == Applied::Lost
+        {
             return Ok(Findings {
                 lost: true,
                 ..Findings::default()

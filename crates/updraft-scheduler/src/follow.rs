@@ -75,7 +75,8 @@ impl Scheduler {
             .await?;
             let plan = plan_integrity(&view, now);
             info!(dag_id = %run.dag_id, run_id = %run.run_id, dag_version_id = %version, changes = plan.changes.len(), created = plan.created.len(), "a run follows the new version of its Dag");
-            let applied = apply_task_instances(tx, &dag.dag, run, version, &plan, now).await?;
+            let applied =
+                apply_task_instances(tx, &dag.dag, run, version, &plan, &self.ids, now).await?;
             if applied == Applied::Lost {
                 return Ok(applied);
             }

@@ -92,7 +92,7 @@ impl Scheduler {
         events: mpsc::Receiver<ExecutorEvent>,
         options: SchedulerOptions,
     ) -> Result<Self, Error> {
-        let clock = Clock;
+        let clock = Clock::machine();
         // Listen before looking, so that nothing falls between.
         let changes = store.changes().subscribe();
         let mut tx = store.write().await?;
@@ -110,7 +110,7 @@ impl Scheduler {
             executor,
             options,
             clock,
-            ids: Ids,
+            ids: Ids::random(),
             job_id: job.id,
             dags: DagCache::default(),
             followed: Followed::default(),
@@ -157,7 +157,7 @@ impl Scheduler {
     }
 
     async fn wait(&mut self, shutdown: &CancellationToken) -> Reason {
-        let timer = sleep_until(self.clock, self.agenda.next_wake(), self.upkeep.next());
+        let timer = sleep_until(&self.clock, self.agenda.next_wake(), self.upkeep.next());
         tokio::select! {
             biased;
             () = shutdown.cancelled() => Reason::Shutdown,
@@ -291,7 +291,7 @@ impl Scheduler {
 
 /// Sleeps until the earlier of a time of day and a reading of the monotonic clock.
 fn sleep_until(
-    clock: Clock,
+    clock: &Clock,
     at: Option<Timestamp>,
     timer: std::time::Instant,
 ) -> tokio::time::Sleep {

@@ -201,7 +201,7 @@ impl Scheduler {
     async fn settle_unfinished(&mut self, now: Timestamp) -> Result<(), Error> {
         while let Some((id, why)) = self.upkeep.unfinished.last().cloned() {
             let mut tx = self.store.write().await?;
-            bury(&mut tx, id, &why, now).await?;
+            bury(&mut tx, id, &why, &self.ids, now).await?;
             tx.commit().await?;
             self.upkeep.unfinished.pop();
         }

@@ -37,6 +37,7 @@ const ATTEMPTS_MAX: u32 = 8;
 pub(crate) struct Rows {
     store: Store,
     clock: Clock,
+    ids: Ids,
     ti_id: TaskInstanceId,
     identity: Arc<Identity>,
     asker: Asker,
@@ -51,6 +52,7 @@ impl Rows {
     pub(crate) fn new(
         store: Store,
         clock: Clock,
+        ids: Ids,
         workload: &Workload,
         options: &WorkerOptions,
     ) -> Self {
@@ -69,6 +71,7 @@ impl Rows {
         Self {
             store,
             clock,
+            ids,
             ti_id: workload.ti_id,
             identity: Arc::new(identity),
             asker: Asker::Task(Arc::new(asker)),
@@ -167,7 +170,7 @@ impl Rows {
                 }
                 transition
             }
-            O::RetryTask(retry) => tx.retry_try(id, &retry_of(retry), now).await?,
+            O::RetryTask(retry) => tx.retry_try(id, &retry_of(retry, &self.ids), now).await?,
             O::DeferTask(defer) => tx.defer_try(id, &deferral_of(defer, now), now).await?,
             O::RescheduleTask(reschedule) => {
                 let reschedule = Reschedule {
@@ -209,7 +212,7 @@ impl Rows {
     async fn try_crashed(&self, crash: &Crash) -> Result<bool, Error> {
         let mut tx = self.store.write().await?;
         let why = crash.reason.to_string();
-        let is_buried = bury(&mut tx, self.ti_id, &why, self.clock.now()).await?;
+        let is_buried = bury(&mut tx, self.ti_id, &why, &self.ids, self.clock.now()).await?;
         tx.commit().await?;
         Ok(is_buried)
     }
@@ -292,10 +295,10 @@ fn end_of(end: &TaskState, now: Timestamp) -> Finish {
     }
 }
 
-fn retry_of(retry: &RetryTask) -> Retry {
+fn retry_of(retry: &RetryTask, ids: &Ids) -> Retry {
     Retry {
         end_date: retry.end_date.into(),
-        new_id: TaskInstanceId(Ids.uuid()),
+        new_id: TaskInstanceId(ids.uuid()),
         rendered_map_index: retry.rendered_map_index.clone(),
         delay_secs: retry.retry_delay_seconds,
         reason: retry.retry_reason.clone(),

@@ -69,6 +69,7 @@ struct Shared {
     zygote: Zygote,
     tasks: Tasks,
     clock: Clock,
+    ids: Ids,
     options: WorkerOptions,
     running: Running,
 }
@@ -85,7 +86,8 @@ impl Worker {
                 store,
                 zygote,
                 tasks,
-                clock: Clock,
+                clock: Clock::machine(),
+                ids: Ids::random(),
                 options,
                 running,
             }),
@@ -124,7 +126,7 @@ impl Worker {
         for id in ids {
             let ti = tx.lock_task_instance(*id).await?;
             if ti.is_some_and(|ti| ti.state.is_executing()) {
-                let new = TaskInstanceId(Ids.uuid());
+                let new = TaskInstanceId(self.shared.ids.uuid());
                 successions.push(Succession { old: *id, new });
             }
         }
@@ -145,7 +147,8 @@ impl Worker {
         let log = LogFile::new(shared.options.log_folder.join(&workload.log_path));
         let rows = Rows::new(
             shared.store.clone(),
-            shared.clock,
+            shared.clock.clone(),
+            shared.ids.clone(),
             &workload,
             &shared.options,
         );
@@ -164,7 +167,7 @@ impl Worker {
             log,
             rows.clone(),
             shared.tasks.clone(),
-            shared.clock,
+            shared.clock.clone(),
         );
         let conclusion = supervision.run(stops).await;
         self.conclude(&workload, &rows, conclusion).await

@@ -43,7 +43,10 @@ pub(crate) fn kept_secret(
     if let Some(secret) = read_secret(&path)? {
         return Ok(secret);
     }
-    let temporary = home.join(format!("{name}.{}", updraft_runtime::Ids.alphanumeric(8)));
+    let temporary = home.join(format!(
+        "{name}.{}",
+        updraft_runtime::Ids::random().alphanumeric(8)
+    ));
     let made = write_new(&temporary, &generate()).and_then(|()| {
         // Fails when somebody else was faster, and never leaves half a file.
         let linked = std::fs::hard_link(&temporary, &path);

@@ -8,7 +8,6 @@ use updraft_model::task_instance::TaskInstance;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
 use updraft_planning::clear::{RunAfterClear, RunningInstances, StillRunning};
 use updraft_planning::integrity::{Identity, new_task_instance, plan_new_task_instances};
-use updraft_runtime::Ids;
 use updraft_store::{Reader, RunKey};
 
 use crate::error::ApiError;
@@ -35,7 +34,7 @@ pub(crate) async fn clear(
             let mut tx = store.write().await?;
             let mut ids = Vec::new();
             for (key, rows) in &by_run {
-                match updraft_execution::clear(&mut tx, key, rows, order, now).await? {
+                match updraft_execution::clear(&mut tx, key, rows, order, state.ids(), now).await? {
                     Cleared::Rows(new) => ids.extend(new),
                     Cleared::StillRunning(refusal) => return Ok(Err(refusal)),
                     Cleared::NoRun => {}
@@ -65,7 +64,7 @@ pub(crate) async fn add_new_tasks(
         .map(|new| {
             let task = dag.task(new.task);
             let identity = Identity {
-                id: TaskInstanceId(Ids.uuid()),
+                id: TaskInstanceId(state.ids().uuid()),
                 dag_id: key.dag_id.clone(),
                 run_id: key.run_id.clone(),
                 dag_version_id: version.id,
@@ -87,7 +86,7 @@ pub(crate) async fn add_new_tasks(
             let mut tx = store.write().await?;
             // Rows that exist stay as they are.
             tx.create_task_instances(&rows, now).await?;
-            updraft_execution::clear(&mut tx, key, &[], order, now).await?;
+            updraft_execution::clear(&mut tx, key, &[], order, state.ids(), now).await?;
             tx.commit().await
         })
         .await?;

@@ -23,7 +23,7 @@ const SALT_BYTES: usize = 16;
 /// Never: the parameters are the library's defaults.
 #[must_use]
 pub fn hash_password(password: &str) -> String {
-    let salt = Ids.alphanumeric(SALT_BYTES);
+    let salt = Ids::random().alphanumeric(SALT_BYTES);
     let salt = SaltString::encode_b64(salt.as_bytes()).expect("the length is one that fits");
     Argon2::default()
         .hash_password(password.as_bytes(), &salt)

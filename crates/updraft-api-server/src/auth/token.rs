@@ -82,7 +82,7 @@ impl Tokens {
             sub: user.name.clone(),
             role: Some(user.role.as_str().to_owned()),
             teams: Vec::new(),
-            jti: Ids.uuid().simple().to_string(),
+            jti: Ids::random().uuid().simple().to_string(),
             aud: audiences(&self.config).swap_remove(0),
             iss: self.config.jwt_issuer.clone(),
             iat: now,

@@ -303,7 +303,7 @@ fn parsed(dag_id: &str, data: &Value, source: &str, now: Timestamp) -> ParsedDag
         data: data.to_string(),
         dag_hash: "recorded".to_owned(),
         source_code: source.to_owned(),
-        new_version_id: DagVersionId(Ids.uuid()),
+        new_version_id: DagVersionId(Ids::random().uuid()),
         assets: DagAssets::default(),
     }
 }

@@ -39,7 +39,7 @@ fn read(dags: &[Value]) -> Content {
         warnings: None,
         import_errors: None,
     };
-    parsing().read(&result, Duration::from_millis(250), Ids)
+    parsing().read(&result, Duration::from_millis(250), &Ids::random())
 }
 
 /// A captured Dag.

@@ -39,7 +39,11 @@ impl DagProcessor {
                     // It was given up, and is another folder now.
                     self.watch_all();
                 }
-                if self.files.on_listing(bundle, listing, Clock.monotonic()) || is_first {
+                if self
+                    .files
+                    .on_listing(bundle, listing, Clock::machine().monotonic())
+                    || is_first
+                {
                     self.forget_missing(bundle).await;
                 }
             }
@@ -65,7 +69,7 @@ impl DagProcessor {
     pub(super) async fn forget_missing(&mut self, bundle: &BundleName) {
         let present: BTreeSet<String> = self.files.paths(bundle);
         let store = &self.children.store;
-        let now = Clock.now();
+        let now = Clock::machine().now();
         let version = self
             .bundles
             .get(bundle)
@@ -94,7 +98,7 @@ impl DagProcessor {
     }
 
     pub(super) fn list_all(&mut self) {
-        import_log::link_latest(&self.options.log_folder, Clock.now());
+        import_log::link_latest(&self.options.log_folder, Clock::machine().now());
         let names: Vec<BundleName> = self.bundles.keys().cloned().collect();
         for name in &names {
             self.list(name);

@@ -23,7 +23,7 @@ impl Job {
         store
             .retry(|| async {
                 let mut tx = store.write().await?;
-                let started = tx.start_job(&job, Clock.now()).await?;
+                let started = tx.start_job(&job, Clock::machine().now()).await?;
                 tx.commit().await?;
                 Ok(Self(started.id))
             })
@@ -36,7 +36,7 @@ impl Job {
         let beaten = store
             .retry(|| async {
                 let mut tx = store.write().await?;
-                let is_alive = tx.heartbeat_job(id, Clock.now()).await?;
+                let is_alive = tx.heartbeat_job(id, Clock::machine().now()).await?;
                 tx.commit().await?;
                 Ok(is_alive)
             })
@@ -59,7 +59,8 @@ impl Job {
     pub(super) async fn end(&self, store: &Store) {
         let ended = async {
             let mut tx = store.write().await?;
-            tx.end_job(self.0, JobState::Success, Clock.now()).await?;
+            tx.end_job(self.0, JobState::Success, Clock::machine().now())
+                .await?;
             tx.commit().await
         };
         if let Err(error) = ended.await {

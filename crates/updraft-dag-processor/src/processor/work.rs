@@ -85,7 +85,7 @@ impl DagProcessor {
         while self.running < self.children_max() {
             if let Some(request) = self.callbacks.pop_front() {
                 self.start_callback(request);
-            } else if let Some(key) = self.files.take_next(Clock.monotonic()) {
+            } else if let Some(key) = self.files.take_next(Clock::machine().monotonic()) {
                 self.start_parse(key);
             } else {
                 return;

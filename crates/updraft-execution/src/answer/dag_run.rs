@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use tracing::info;
-use updraft_dag_run::{Context, InferFrom, Refusal, RunRequest, RunRules, plan_dag_run};
+use updraft_dag_run::{Context, InferFrom, Refusal, RunRequest, plan_dag_run};
 use updraft_model::serialized::SerializedDag;
 use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType, RunId, TaskInstanceId};
 use updraft_planning::clear::{RunAfterClear, RunningInstances};
-use updraft_runtime::{Clock, Ids};
 use updraft_store::{DagRunQuery, RunCreation, RunKey, StartedTaskInstance, Store, Tx};
 use updraft_task_comms::message::{
     DRCount, DagResult, DagRun, DagRunStateResult, ErrorType, GetDRCount, GetDag, GetDagRun,
@@ -17,7 +16,7 @@ use updraft_task_comms::message::{
 use updraft_task_comms::session::Failure;
 
 use super::task_instance::{dates, run_ids};
-use super::{Outcome, TaskAsker, stored};
+use super::{AnswerOptions, Outcome, TaskAsker, stored};
 use crate::clearing::{ClearOrder, clear};
 use crate::failure::rejected;
 
@@ -142,11 +141,11 @@ pub(super) async fn trigger(store: &Store, asker: &TaskAsker, request: TriggerDa
     };
     let exists = stored(tx.find_dag_run(&dag_id, &run_id).await)?.is_some();
     if exists && wants_reset {
-        reset(&mut tx, &dag_id, &run_id).await?;
+        reset(&mut tx, &dag_id, &run_id, &asker.options).await?;
         stored(tx.commit().await)?;
         return Ok(Some(Response::ok()));
     }
-    match create(&mut tx, &dag_id, &wanted, &asker.options.run_rules).await? {
+    match create(&mut tx, &dag_id, &wanted, &asker.options).await? {
         RunCreation::Created(run) => {
             stored(tx.commit().await)?;
             info!(dag_id = %run.dag_id, run_id = %run.run_id, "a task triggered a Dag run");
@@ -160,7 +159,12 @@ pub(super) async fn trigger(store: &Store, asker: &TaskAsker, request: TriggerDa
 }
 
 /// Clears the whole run, to be started again.
-async fn reset(tx: &mut Tx, dag_id: &DagId, run_id: &RunId) -> Result<(), Failure> {
+async fn reset(
+    tx: &mut Tx,
+    dag_id: &DagId,
+    run_id: &RunId,
+    options: &AnswerOptions,
+) -> Result<(), Failure> {
     let rows = stored(tx.load_task_instances_of_run(dag_id, run_id).await)?;
     let key = RunKey {
         dag_id: dag_id.clone(),
@@ -172,7 +176,7 @@ async fn reset(tx: &mut Tx, dag_id: &DagId, run_id: &RunId) -> Result<(), Failur
         run_on_latest_version: None,
         rerun_with_latest_version: false,
     };
-    stored(clear(tx, &key, &rows, order, Clock.now()).await)?;
+    stored(clear(tx, &key, &rows, order, &options.ids, options.clock.now()).await)?;
     Ok(())
 }
 
@@ -180,7 +184,7 @@ async fn create(
     tx: &mut Tx,
     dag_id: &DagId,
     wanted: &RunRequest,
-    rules: &RunRules,
+    options: &AnswerOptions,
 ) -> Result<RunCreation, Failure> {
     let dag = stored(tx.find_dag(dag_id).await)?.ok_or_else(|| no_dag(dag_id))?;
     let version = stored(tx.find_latest_version(dag_id).await)?.ok_or_else(|| no_dag(dag_id))?;
@@ -189,15 +193,16 @@ async fn create(
         .map_err(|error| error.to_string())
         .and_then(|raw| SerializedDag::parse(raw).map_err(|error| error.to_string()))
         .map_err(|error| rejected(500, &error))?;
-    let now = Clock.now();
+    let now = options.clock.now();
     let context = Context {
         dag: &dag,
         version: &version,
         serialized: &serialized,
-        rules,
+        rules: &options.run_rules,
     };
-    let random = Ids.alphanumeric(RANDOM_CHARS);
-    let planned = plan_dag_run(wanted, &context, now, &random, || Ids.uuid()).map_err(refused)?;
+    let random = options.ids.alphanumeric(RANDOM_CHARS);
+    let planned =
+        plan_dag_run(wanted, &context, now, &random, || options.ids.uuid()).map_err(refused)?;
     let created = stored(tx.create_dag_run(&planned.run, now).await)?;
     if matches!(created, RunCreation::Created(_)) {
         let rows: Vec<StartedTaskInstance> =

@@ -23,10 +23,14 @@ pub(super) enum AssetName {
     Uri(String),
 }
 
-pub(super) async fn get_of_task(store: &Store, request: GetTaskStateStore) -> Outcome {
+pub(super) async fn get_of_task(
+    store: &Store,
+    clock: &Clock,
+    request: GetTaskStateStore,
+) -> Outcome {
     let mut reader = stored(store.read().await)?;
     let ti = require_try(&mut reader, request.ti_id).await?;
-    let found = stored(reader.find_task_state(&ti, &request.key, Clock.now()).await)?;
+    let found = stored(reader.find_task_state(&ti, &request.key, clock.now()).await)?;
     Ok(Some(match found {
         Some(value) => Response::TaskStateStoreResult(TaskStateStoreResult {
             value: JsonText::from_stored(value),
@@ -38,13 +42,17 @@ pub(super) async fn get_of_task(store: &Store, request: GetTaskStateStore) -> Ou
     }))
 }
 
-pub(super) async fn set_of_task(store: &Store, request: SetTaskStateStore) -> Outcome {
+pub(super) async fn set_of_task(
+    store: &Store,
+    clock: &Clock,
+    request: SetTaskStateStore,
+) -> Outcome {
     let mut tx = stored(store.write().await)?;
     let ti = require_try(&mut tx, request.ti_id).await?;
     let expires_at = request.expires_at.map(Timestamp::from);
     let value = request.value.as_str();
     stored(
-        tx.set_task_state(&ti, &request.key, value, expires_at, Clock.now())
+        tx.set_task_state(&ti, &request.key, value, expires_at, clock.now())
             .await,
     )?;
     committed(tx).await
@@ -91,8 +99,14 @@ pub(super) async fn set_of_asset(
     let ti = require_try(&mut tx, asker.ti_id.0).await?;
     let writer = AssetStateWriter::Task(&ti);
     stored(
-        tx.set_asset_state(asset.id, key, value.as_str(), &writer, Clock.now())
-            .await,
+        tx.set_asset_state(
+            asset.id,
+            key,
+            value.as_str(),
+            &writer,
+            asker.options.clock.now(),
+        )
+        .await,
     )?;
     committed(tx).await
 }

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use updraft_model::serialized::SerializedDag;
 use updraft_model::{DagId, MapIndex, RunId, TaskId, TaskInstanceId, TaskInstanceState};
-use updraft_runtime::Clock;
 use updraft_store::{Liveness, Reader, Store, TaskInstanceQuery, TaskState};
 use updraft_task_comms::json::JsonText;
 use updraft_task_comms::message::{
@@ -37,7 +36,10 @@ pub(super) async fn skip_downstream(
         })
         .collect();
     let mut tx = stored(store.write().await)?;
-    let is_live = stored(tx.skip_downstream(asker.ti_id, &tasks, Clock.now()).await)?;
+    let is_live = stored(
+        tx.skip_downstream(asker.ti_id, &tasks, asker.options.clock.now())
+            .await,
+    )?;
     stored(tx.commit().await)?;
     if is_live { Ok(None) } else { Err(superseded()) }
 }

@@ -2,7 +2,6 @@
 
 use updraft_model::xcom::XCom;
 use updraft_model::{MapIndex, RunId, TaskId};
-use updraft_runtime::Clock;
 use updraft_store::{Slice, Store, XComKey};
 use updraft_task_comms::json::JsonText;
 use updraft_task_comms::message::{
@@ -33,7 +32,7 @@ pub(super) async fn set(store: &Store, options: &AnswerOptions, request: SetXCom
         key: request.key,
         value: request.value.as_str().to_owned(),
         dag_result: request.dag_result,
-        timestamp: Clock.now(),
+        timestamp: options.clock.now(),
     };
     let mut tx = stored(store.write().await)?;
     if !stored(tx.set_xcom(&xcom, mapped_length).await)? {

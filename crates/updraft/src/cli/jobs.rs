@@ -124,7 +124,7 @@ pub(super) fn is_alive(job: &Job, settings: &Settings) -> bool {
         JobType::Triggerer => settings.triggerer.runner_health_check_threshold,
         JobType::DagProcessor => settings.dag_processor.health_check_threshold,
     };
-    let age = Clock.now().duration_since(job.latest_heartbeat);
+    let age = Clock::machine().now().duration_since(job.latest_heartbeat);
     age < SignedDuration::try_from(threshold).unwrap_or(SignedDuration::MAX)
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Keys {
 /// Reads the keys, making those that do not exist yet.
 pub(crate) fn keys(settings: &Settings) -> Result<Keys> {
     let home = &settings.values.home;
-    let random = || Ids.alphanumeric(SECRET_CHARS);
+    let random = || Ids::random().alphanumeric(SECRET_CHARS);
     Ok(Keys {
         fernet: fernet_keys(settings)?,
         jwt: match &settings.api_auth.jwt_secret {
@@ -51,13 +51,13 @@ pub(crate) async fn ensure_admin(store: &Store, settings: &Settings) -> Result<O
     {
         return Ok(None);
     }
-    let password = Ids.alphanumeric(PASSWORD_CHARS);
+    let password = Ids::random().alphanumeric(PASSWORD_CHARS);
     let mut tx = store.write().await?;
     tx.set_user_account(&UserAccount {
         username: ADMIN.to_owned(),
         password_hash: hash_password(&password),
         role: ADMIN.to_owned(),
-        created_at: Clock.now(),
+        created_at: Clock::machine().now(),
     })
     .await?;
     tx.commit().await?;

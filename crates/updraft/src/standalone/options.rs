@@ -13,6 +13,7 @@ use updraft_dag_processor::{Bundle, DagProcessorOptions, DiscoveryRules, IgnoreS
 use updraft_dag_run::RunRules;
 use updraft_execution::AnswerOptions;
 use updraft_python::{ProvisionRequest, PythonRuntime, ZygoteConfig};
+use updraft_runtime::{Clock, Ids};
 use updraft_scheduler::SchedulerOptions;
 use updraft_task_comms::masker::MaskerConfig;
 use updraft_task_comms::session::SessionConfig;
@@ -190,6 +191,8 @@ pub(super) fn answers(settings: &Settings) -> AnswerOptions {
     AnswerOptions {
         map_length_max: settings.core.max_map_length,
         run_rules: run_rules(settings),
+        clock: Clock::machine(),
+        ids: Ids::random(),
     }
 }
 

@@ -54,7 +54,7 @@ fn etl(dag_id: &str) -> ParsedDag {
         data: document.to_string(),
         dag_hash: dag_id.to_owned(),
         source_code: "# etl".into(),
-        new_version_id: DagVersionId(Ids.uuid()),
+        new_version_id: DagVersionId(Ids::random().uuid()),
         assets: DagAssets::default(),
     }
 }
@@ -80,8 +80,12 @@ fn filled() -> Home {
             stacktrace: "Traceback\nModuleNotFoundError: No module named 'x'\n".into(),
         };
         let broken = file("broken.py", Vec::new(), vec![error]);
-        tx.persist_parse(&good, Clock.now()).await.unwrap();
-        tx.persist_parse(&broken, Clock.now()).await.unwrap();
+        tx.persist_parse(&good, Clock::machine().now())
+            .await
+            .unwrap();
+        tx.persist_parse(&broken, Clock::machine().now())
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     });
     home
@@ -178,7 +182,7 @@ fn a_triggered_run_is_queued_with_its_task_instances() {
         "-o",
         "json",
     ];
-    let before = Clock.now();
+    let before = Clock::machine().now();
     let run = only_row(&home.run(&trigger).fine());
     assert_eq!(run["dag_run_id"], "r1");
     assert_eq!(run["logical_date"], "2024-05-05 10:00:00+00:00");
@@ -345,7 +349,7 @@ fn set_state(home: &Home, state: TaskInstanceState) {
             map_index: row.map_index,
             state,
             try_number: 1,
-            start_date: Some(Clock.now()),
+            start_date: Some(Clock::machine().now()),
             end_date: None,
             duration_secs: None,
             scheduled_dttm: None,
@@ -353,7 +357,7 @@ fn set_state(home: &Home, state: TaskInstanceState) {
             trigger_timeout: None,
         };
         let won = tx
-            .update_task_instances(&[update], Clock.now())
+            .update_task_instances(&[update], Clock::machine().now())
             .await
             .unwrap();
         assert_eq!(won.len(), 1);
@@ -374,7 +378,7 @@ fn jobs_are_listed_the_latest_first() {
                 unixname: "me".into(),
                 pid: 1,
             };
-            tx.start_job(&job, Clock.now()).await.unwrap();
+            tx.start_job(&job, Clock::machine().now()).await.unwrap();
         }
         tx.commit().await.unwrap();
     });

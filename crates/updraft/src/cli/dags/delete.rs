@@ -41,7 +41,9 @@ pub(super) async fn run(args: &DeleteArgs, access: &Access) -> Outcome {
         limit: 1,
         ..Page::default()
     };
-    let running = tx.list_task_instances(&running, &one, Clock.now()).await?;
+    let running = tx
+        .list_task_instances(&running, &one, Clock::machine().now())
+        .await?;
     if let Some(ti) = running.rows.first() {
         return Err(Failure::because(format!(
             "TaskInstances still running: task `{}` of run `{}`",

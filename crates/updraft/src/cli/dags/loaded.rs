@@ -32,7 +32,9 @@ pub(in crate::cli) async fn load_dags(
             offset: i64::try_from(dags.len())?,
             order_by: vec!["dag_id".to_owned()],
         };
-        let listed = reader.list_dags(filter, &page, Clock.now()).await?;
+        let listed = reader
+            .list_dags(filter, &page, Clock::machine().now())
+            .await?;
         let is_last = listed.rows.is_empty();
         dags.extend(listed.rows);
         if is_last || i64::try_from(dags.len())? >= listed.total {

@@ -42,7 +42,7 @@ pub(super) async fn run(args: &ReserializeArgs, access: &Access) -> Outcome {
     let files = files_of(&mut reader, &args.bundle_name).await?;
     drop(reader);
 
-    let began = Clock.now();
+    let began = Clock::machine().now();
     let mut tx = store.write().await?;
     for file in &files {
         tx.request_parse(file).await?;
@@ -94,13 +94,13 @@ async fn wait_until_parsed(
     patience: Duration,
 ) -> Result<(), Failure> {
     let mut left = files.clone();
-    let mut last_progress = Clock.monotonic();
+    let mut last_progress = Clock::machine().monotonic();
     while !left.is_empty() {
         tokio::time::sleep(PAUSE).await;
         let before = left.len();
         forget_parsed(store, &mut left, began).await?;
         if left.len() < before {
-            last_progress = Clock.monotonic();
+            last_progress = Clock::machine().monotonic();
         } else if last_progress.elapsed() > patience {
             return Err(Failure::because(format!(
                 "{} of {} files were not parsed in time",

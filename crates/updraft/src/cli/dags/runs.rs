@@ -124,7 +124,9 @@ pub(in crate::cli) async fn load_runs(
             offset: i64::try_from(runs.len())?,
             order_by: vec!["-run_after".to_owned()],
         };
-        let listed = reader.list_dag_runs(filter, &page, Clock.now()).await?;
+        let listed = reader
+            .list_dag_runs(filter, &page, Clock::machine().now())
+            .await?;
         let is_last = listed.rows.is_empty();
         runs.extend(listed.rows);
         if is_last || i64::try_from(runs.len())? >= listed.total {

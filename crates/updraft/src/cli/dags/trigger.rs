@@ -48,7 +48,7 @@ pub(super) async fn run(args: &TriggerArgs, access: &Access) -> Outcome {
     let (version, serialized) = require_serialized(&mut reader, &args.dag_id).await?;
     drop(reader);
 
-    let now = Clock.now();
+    let now = Clock::machine().now();
     let request = RunRequest {
         triggering_user_name: user_name(),
         run_id: args.run_id.clone(),
@@ -74,8 +74,8 @@ pub(super) async fn run(args: &TriggerArgs, access: &Access) -> Outcome {
         &request,
         &context,
         now,
-        &Ids.alphanumeric(RANDOM_CHARS),
-        || Ids.uuid(),
+        &Ids::random().alphanumeric(RANDOM_CHARS),
+        || Ids::random().uuid(),
     )?;
     let created = create(&store, &planned, now).await?;
     show(&[row_of(&created)], args.output.output);

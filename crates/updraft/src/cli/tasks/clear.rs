@@ -11,7 +11,7 @@ use updraft_model::task_instance::TaskInstance;
 use updraft_model::{DagId, TaskId, TaskInstanceState};
 use updraft_planning::clear::selection::{Reach, companions};
 use updraft_planning::clear::{RunAfterClear, RunningInstances};
-use updraft_runtime::Clock;
+use updraft_runtime::{Clock, Ids};
 use updraft_store::listing::{DagFilter, TaskInstanceFilter};
 use updraft_store::{Reader, RunKey, Store};
 
@@ -172,7 +172,7 @@ async fn load_rows(
             order_by: vec!["id".to_owned()],
         };
         let listed = reader
-            .list_task_instances(filter, &page, Clock.now())
+            .list_task_instances(filter, &page, Clock::machine().now())
             .await?;
         let is_last = listed.rows.is_empty();
         rows.extend(listed.rows);
@@ -217,11 +217,11 @@ async fn clear_rows(store: &Store, rows: Vec<TaskInstance>) -> Result<usize, Fai
     }
     let mut count = 0;
     for (key, rows) in &by_run {
-        let now = Clock.now();
+        let now = Clock::machine().now();
         let cleared = store
             .retry(|| async {
                 let mut tx = store.write().await?;
-                let cleared = clear(&mut tx, key, rows, ORDER, now).await?;
+                let cleared = clear(&mut tx, key, rows, ORDER, &Ids::random(), now).await?;
                 tx.commit().await?;
                 Ok(cleared)
             })
