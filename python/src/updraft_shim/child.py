@@ -1,8 +1,10 @@
 """One forked child, from the fork to the entry point of its kind.
 
-Children are forked ahead of need. Each one sets itself up as Airflow's supervisor would do it,
-then waits for a start packet that says what it shall be. Everything slow that does not depend on
-the work is thus done before the work arrives.
+Airflow's supervisor sets each child up after the fork: signals, logging, standard streams. The
+result is the same every time but for the sockets, so the zygote is set up once, on stand-ins, and
+a child only puts its own sockets in their places. That spares each child two thousand page faults.
+
+Children are forked ahead of need and wait for a start packet that says what they shall be.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -65,14 +68,41 @@ class Channels:
         self.close_supervised()
 
 
-def run(channels: Channels) -> NoReturn:
-    """Become a child: set up, wait for the start packet, do the work, and never return."""
-    preloaded = frozenset(sys.modules)
-    os.setpgid(0, 0)
-    _offer_to_oom_killer()
+@dataclass
+class Places:
+    """The descriptors that user code, and Airflow's logging, use in every child."""
 
+    logs: int
+    requests: int = 0
+    stdout: int = 1
+    stderr: int = 2
+
+    def take(self, channels: Channels) -> None:
+        """Put a child's own sockets in the places of the stand-ins."""
+        os.dup2(channels.requests.fileno(), self.requests)
+        os.dup2(channels.stdout.fileno(), self.stdout)
+        os.dup2(channels.stderr.fileno(), self.stderr)
+        # Unlike the other three it must not leak into programs that user code starts.
+        os.dup2(channels.logs.fileno(), self.logs, inheritable=False)
+        channels.close_supervised()
+
+
+class Forked(BaseException):
+    """Unwinds a new child's stack out of the zygote's loop, which is none of its business."""
+
+    def __init__(self, channels: Channels) -> None:
+        self.channels = channels
+
+
+def set_up_then(serve: Callable[[], None]) -> NoReturn:
+    """Set this process up as a child and call `serve`, then leave as a child leaves.
+
+    `serve` raises `Forked` in each child.
+    """
     from airflow.sdk.execution_time import supervisor
 
+    null = os.open(os.devnull, os.O_RDWR)
+    places = Places(logs=os.open(os.devnull, os.O_WRONLY))
     # Configuring logging clears the caches of all loggers once for each logger. Once will do.
     loggers: Any = logging.root.manager
     loggers._clear_cache = lambda: None
@@ -80,28 +110,51 @@ def run(channels: Channels) -> NoReturn:
     def target() -> None:
         del loggers._clear_cache
         loggers._clear_cache()
-        packet = _wait_for_start(channels.start)
-        os.environ.update(packet["env"])
+        preloaded = frozenset(sys.modules)
         try:
-            _ENTRY_POINTS[packet["kind"]]()
-        finally:
-            learned.report(channels.start, preloaded)
+            serve()
+        except Forked as forked:
+            channels = forked.channels
+        else:
+            return
+        _run(channels, places, preloaded)
 
-    supervisor._fork_main(
-        channels.requests,
-        channels.stdout,
-        channels.stderr,
-        # `_fork_main` makes a file of the number, so the socket object must let go of it.
-        channels.logs.detach(),
-        target,
-    )
+    requests: Any = _StandIn(null)
+    stdout: Any = _StandIn(null)
+    stderr: Any = _StandIn(places.stderr)
+    supervisor._fork_main(requests, stdout, stderr, places.logs, target)
     raise AssertionError("_fork_main leaves the process")
 
 
+class _StandIn:
+    """A descriptor in the place of a socket that a child will have."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._number
+
+
+def _run(channels: Channels, places: Places, preloaded: Set[str]) -> None:
+    """Take the sockets, wait for the start packet, do the work."""
+    os.setpgid(0, 0)
+    _offer_to_oom_killer()
+    places.take(channels)
+    packet = _wait_for_start(channels.start)
+    os.environ.update(packet["env"])
+    try:
+        _ENTRY_POINTS[packet["kind"]]()
+    finally:
+        learned.report(channels.start, preloaded)
+
+
 def reset_signals() -> None:
-    """Undo the zygote's own signal set-up; `_fork_main` restores the rest."""
+    """Undo the zygote's own signal set-up."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_for_start(start: socket.socket) -> wire.Packet:

@@ -8,6 +8,7 @@ doing something first.
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import socket
 import sys
@@ -21,7 +22,7 @@ _MODULES_MAX = 400
 
 def report(start: socket.socket, preloaded: Set[str]) -> None:
     """Tell the zygote what this child had to import by itself."""
-    modules = [name for name in list(sys.modules) if name not in preloaded and _is_learnable(name)]
+    modules = [name for name in _newest(preloaded) if _is_learnable(name)]
     if not modules:
         return
     start.setblocking(False)
@@ -30,6 +31,15 @@ def report(start: socket.socket, preloaded: Set[str]) -> None:
     except OSError:
         # The zygote is gone. Its successor learns from another child.
         return
+
+
+def _newest(preloaded: Set[str]) -> list[str]:
+    """Return the modules that were imported last, oldest first.
+
+    Looking at all of them would copy the memory pages of thousands of names for nothing.
+    """
+    new = itertools.takewhile(lambda name: name not in preloaded, reversed(sys.modules))
+    return list(new)[::-1]
 
 
 def preload(modules: Iterable[str]) -> bool:

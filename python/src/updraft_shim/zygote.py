@@ -22,7 +22,6 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -50,7 +49,14 @@ def main() -> None:
     settings = json.loads(os.environ.pop(_SETTINGS_VARIABLE))
     if not runtime.warm_up(settings["preload"], settings["example_plugins"]):
         _start_again(control, {**settings, "preload": []})
-    zygote = Zygote(control, settings["idle_children"])
+    child.set_up_then(lambda: _serve(control, settings["idle_children"]))
+
+
+def _serve(control: socket.socket, idle_children: int) -> None:
+    runtime.freeze()
+    # Again: the set-up gave it back its default.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    zygote = Zygote(control, idle_children)
     wire.send(control, {"event": "ready", **runtime.versions()})
     try:
         zygote.serve()
@@ -183,22 +189,17 @@ class Zygote:
             raise
 
     def _become_child(self, near: child.Channels, far: child.Channels) -> NoReturn:
-        try:
-            child.reset_signals()
-            # A copy kept open here would hide the end of the zygote from its parent.
-            self._control.close()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
-            near.close()
-            for idle in self._idle:
-                idle.discard()
-            for start in self._working.values():
-                start.close()
-            child.run(far)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
+        child.reset_signals()
+        # A copy kept open here would hide the end of the zygote from its parent.
+        self._control.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        near.close()
+        for idle in self._idle:
+            idle.discard()
+        for start in self._working.values():
+            start.close()
+        raise child.Forked(far)
 
     def _reap(self) -> None:
         os.read(self._wake_read, 4096)
@@ -248,6 +249,7 @@ def _take_control_socket() -> socket.socket:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
+    # A key at the terminal is for the parent to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever a dead child leaves behind comes here to be reaped, not to the machine's init.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
