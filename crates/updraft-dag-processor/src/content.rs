@@ -162,7 +162,9 @@ impl Parsing {
             timetable_description: Some(timetable.description()),
             timetable_type: timetable.type_name().to_owned(),
             timetable_partitioned: timetable.partitioned(),
-            asset_expression: timetable.asset_condition().and_then(assets::expression),
+            asset_expression: timetable
+                .asset_schedule()
+                .and_then(|schedule| assets::expression(&schedule.serialized)),
             max_active_tasks: attributes.max_active_tasks,
             max_active_runs: attributes.max_active_runs,
             max_consecutive_failed_dag_runs: attributes.max_consecutive_failed_dag_runs,

@@ -82,6 +82,22 @@ pub enum Error {
         /// Class name of the timetable.
         type_name: String,
     },
+    /// The value is no condition over assets.
+    #[error("asset condition: expected {expected}, found `{found}`")]
+    NotAnAssetCondition {
+        /// What should stand there.
+        expected: &'static str,
+        /// The value, as JSON, cut to a readable length.
+        found: String,
+    },
+    /// The value is no partition mapper, or one whose parts do not fit together.
+    #[error("partition mapper `{type_name}`: {reason}")]
+    InvalidMapper {
+        /// Class path as serialized.
+        type_name: String,
+        /// The rule that is broken.
+        reason: String,
+    },
     /// The key was not written with the timetable's key format.
     #[error("partition key `{key}` does not match key format `{key_format}`: {reason}")]
     InvalidPartitionKey {
@@ -90,6 +106,14 @@ pub enum Error {
         /// The timetable's `key_format`.
         key_format: String,
         /// Where they differ.
+        reason: String,
+    },
+    /// The key is not one that the mappers of the timetable make.
+    #[error("partition key `{key}` does not fit the partition mappers of the timetable: {reason}")]
+    InvalidMappedKey {
+        /// The key as given.
+        key: String,
+        /// What the mapper found.
         reason: String,
     },
     /// The key format cannot be written out.

@@ -10,11 +10,13 @@
 //! wall-clock times), `zone` (wall clocks on the time line, with their gaps and folds), `delta`
 //! (Python's time differences) and `ticks` (stepping by either).
 
+mod asset_condition;
 mod cron;
 mod delta;
 mod error;
 mod key_format;
 mod next_dagrun;
+mod partition;
 mod run_id;
 mod run_info;
 mod ticks;
@@ -24,11 +26,13 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
+pub use asset_condition::{AssetCondition, AssetKey, AssetMention, ResolvedAssets};
 pub use error::Error;
 pub use next_dagrun::next_dagrun;
+pub use partition::{MappingError, PartitionMapper, PartitionMappers, Requirement, WaitPolicy};
 pub use run_id::{generate_run_id, infer_run_type, isoformat, isoformat_at};
 pub use run_info::{DagRunInfo, DataInterval, TimeRestriction};
 pub use timetable::{
-    AssetOrTime, AssetTriggered, CronPartition, Custom, DagRunInfos, DataIntervals, Events,
+    AssetOrTime, AssetSchedule, CronPartition, Custom, DagRunInfos, DataIntervals, Events,
     MultipleCronTrigger, PartitionedAsset, Timetable, Trigger,
 };

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::{DagRunInfo, DataInterval, Error, TimeRestriction};
 
-pub use asset::{AssetOrTime, AssetTriggered, PartitionedAsset};
+pub use asset::{AssetOrTime, AssetSchedule, PartitionedAsset};
 pub use cron_partition::CronPartition;
 pub use data_interval::DataIntervals;
 pub use events::Events;
@@ -53,9 +53,9 @@ pub enum Timetable {
     /// Runs at listed dates.
     Events(Events),
     /// Runs when assets were updated.
-    AssetTriggered(AssetTriggered),
+    AssetTriggered(AssetSchedule),
     /// Runs when partitions of assets were updated.
-    PartitionedAsset(PartitionedAsset),
+    PartitionedAsset(Box<PartitionedAsset>),
     /// Runs when assets were updated and by another timetable.
     AssetOrTime(Box<AssetOrTime>),
     /// Runs at the ticks of a cron expression, one partition each.
@@ -160,11 +160,11 @@ impl Timetable {
     ///
     /// # Errors
     /// [`Error::InvalidPartitionKey`] when the key is not in the timetable's format;
-    /// [`Error::PartitionsOfAssets`] and [`Error::NeedsPython`] when others must be asked.
+    /// [`Error::NeedsPython`] when Python must be asked.
     pub fn resolve_partition_date(&self, partition_key: &str) -> Result<Option<Timestamp>, Error> {
         match self {
             Self::CronPartition(partitions) => partitions.date_of_key(partition_key).map(Some),
-            Self::PartitionedAsset(_) => Err(self.partitions_of_assets()),
+            Self::PartitionedAsset(assets) => assets.date_of_key(partition_key),
             Self::Custom(custom) => Err(custom.needs_python()),
             _ => Ok(None),
         }

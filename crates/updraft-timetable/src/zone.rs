@@ -31,9 +31,13 @@ impl Zone {
             })
     }
 
+    pub(crate) fn at_offset(offset: Offset) -> Self {
+        Self(TimeZone::fixed(offset))
+    }
+
     pub(crate) fn fixed(offset_secs: i32) -> Result<Self, Error> {
         Offset::from_seconds(offset_secs)
-            .map(|offset| Self(TimeZone::fixed(offset)))
+            .map(Self::at_offset)
             .map_err(|_| Error::UnknownTimeZone {
                 name: offset_secs.to_string(),
             })

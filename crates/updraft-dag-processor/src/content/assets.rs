@@ -14,8 +14,8 @@ const DEPTH_MAX: usize = 64;
 /// Everything about assets in one Dag.
 pub(super) fn of(dag: &SerializedDag, timetable: &Timetable) -> DagAssets {
     let mut assets = DagAssets::default();
-    if let Some(condition) = timetable.asset_condition() {
-        schedule(condition, &mut assets, 0);
+    if let Some(asset_schedule) = timetable.asset_schedule() {
+        schedule(&asset_schedule.serialized, &mut assets, 0);
     }
     for task in dag.tasks() {
         for outlet in &task.outlets {

@@ -2,6 +2,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, ISOWeekDate, Time, Weekday};
+use jiff::tz::Offset;
 
 use super::{KeyFormat, LOCALE_DIRECTIVES};
 use crate::Error;
@@ -20,6 +21,8 @@ const MONTHS: [&str; 12] = [
     "november",
     "december",
 ];
+/// Python knows no offsets of a day or more.
+const DAY_SECS: i32 = 86_400;
 const WEEKDAYS: [&str; 7] = [
     "monday",
     "tuesday",
@@ -30,19 +33,59 @@ const WEEKDAYS: [&str; 7] = [
     "sunday",
 ];
 
+/// Why a key does not fit a format.
+#[derive(Debug)]
+pub(crate) enum Mismatch {
+    /// It is written differently.
+    Shape(String),
+    /// It goes on where the format ends.
+    LeftOver(String),
+    /// It is written like this and names no date.
+    Date(String),
+}
+
+impl Mismatch {
+    /// As an exception of `strptime` says it.
+    pub(crate) fn in_words(&self, key: &str, format: &str) -> String {
+        match self {
+            Self::Shape(_) => format!("time data '{key}' does not match format '{format}'"),
+            Self::LeftOver(rest) => format!("unconverted data remains: {rest}"),
+            Self::Date(reason) => reason.clone(),
+        }
+    }
+}
+
 impl KeyFormat {
     /// What the clock showed when the key was written; what the format leaves out is as at
     /// midnight of 1 January 1900.
     pub(crate) fn parse(&self, key: &str) -> Result<DateTime, Error> {
+        match self.read(key) {
+            Ok((wall_clock, None)) => Ok(wall_clock),
+            Ok((_, Some(_))) => Err(self.mismatch(key, "an offset from UTC has no place here")),
+            Err(Mismatch::Shape(reason) | Mismatch::Date(reason)) => {
+                Err(self.mismatch(key, reason))
+            }
+            Err(Mismatch::LeftOver(rest)) => {
+                Err(self.mismatch(key, format!("`{rest}` is left over")))
+            }
+        }
+    }
+
+    /// As [`Self::parse`], with the offset from UTC if the key holds one.
+    pub(crate) fn read(&self, key: &str) -> Result<(DateTime, Option<Offset>), Mismatch> {
         let lower = key.to_lowercase();
         let mut fields = Fields::default();
-        fields
-            .read(&self.text, &lower)
-            .and_then(|rest| match rest {
-                "" => fields.to_datetime(),
-                rest => Err(format!("`{rest}` is left over")),
-            })
-            .map_err(|reason| self.mismatch(key, reason))
+        match fields.read(&self.text, &lower).map_err(Mismatch::Shape)? {
+            "" => {}
+            rest => {
+                // As it was given, unless lower case has another length.
+                let at = key.len().checked_sub(rest.len());
+                let given = at.and_then(|at| key.get(at..)).unwrap_or(rest);
+                return Err(Mismatch::LeftOver(given.to_owned()));
+            }
+        }
+        let date = fields.to_datetime().map_err(Mismatch::Date)?;
+        Ok((date, fields.offset))
     }
 }
 
@@ -65,6 +108,7 @@ struct Fields {
     minute: i8,
     second: i8,
     micros: i32,
+    offset: Option<Offset>,
 }
 
 impl Fields {
@@ -106,6 +150,9 @@ impl Fields {
             'p' => name(&["am", "pm"], None, text)?,
             'd' | 'e' => number(text.strip_prefix(' ').unwrap_or(text), 2, 1, 31)?,
             'f' => return self.read_fraction(text),
+            'z' => return self.read_offset(text),
+            // The names of this machine's zone, which is as good as UTC; they give no offset.
+            'Z' => name(&["utc", "gmt"], None, text)?,
             'G' | 'Y' => exact_digits(text, 4)?,
             'H' => number(text, 2, 0, 23)?,
             'I' => number(text, 2, 1, 12)?,
@@ -131,6 +178,7 @@ impl Fields {
             'a' | 'A' => self.weekday = Some(small),
             'b' | 'B' | 'h' => self.month = Some(small + 1),
             'p' => self.is_afternoon = small == 1,
+            'Z' => {}
             'd' | 'e' => self.day = Some(small),
             'G' => self.iso_year = Some(value),
             'H' => self.hour = small,
@@ -159,6 +207,39 @@ impl Fields {
             .ok()
             .filter(|_| len > 0)
             .ok_or_else(|| format!("expected digits, found `{text}`"))?;
+        Ok(rest)
+    }
+
+    /// `%z`: `Z`, or hours and minutes, and perhaps seconds, with or without colons.
+    fn read_offset<'a>(&mut self, text: &'a str) -> Result<&'a str, String> {
+        if let Some(rest) = text.strip_prefix('z') {
+            self.offset = Some(Offset::UTC);
+            return Ok(rest);
+        }
+        let refuse = || format!("expected an offset such as `+0200`, found `{text}`");
+        let (sign, rest) = match text.split_at_checked(1) {
+            Some(("+", rest)) => (1, rest),
+            Some(("-", rest)) => (-1, rest),
+            _ => return Err(refuse()),
+        };
+        let (hours, rest) = number_of_two_digits(rest).ok_or_else(refuse)?;
+        let (colon, rest) = match rest.strip_prefix(':') {
+            Some(rest) => (":", rest),
+            None => ("", rest),
+        };
+        let (minutes, rest) = number_of_two_digits(rest)
+            .filter(|(minutes, _)| *minutes < 60)
+            .ok_or_else(refuse)?;
+        let after_colon = rest.strip_prefix(colon).and_then(number_of_two_digits);
+        let (seconds, rest) = match after_colon {
+            Some((seconds, rest)) if seconds < 60 => (seconds, rest),
+            _ => (0, rest),
+        };
+        let seconds = sign * (hours * 3600 + minutes * 60 + seconds);
+        if seconds.abs() >= DAY_SECS {
+            return Err(refuse());
+        }
+        self.offset = Some(Offset::from_seconds(seconds).map_err(|error| error.to_string())?);
         Ok(rest)
     }
 
@@ -248,6 +329,12 @@ fn number(text: &str, digits_max: usize, min: i16, max: i16) -> Result<(i16, &st
             (min..=max).contains(&value).then_some((value, rest))
         })
         .ok_or_else(|| format!("expected a number from {min} to {max}, found `{text}`"))
+}
+
+fn number_of_two_digits(text: &str) -> Option<(i32, &str)> {
+    let (digits, rest) = text.split_at_checked(2)?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok().map(|number| (number, rest)))?
 }
 
 fn exact_digits(text: &str, len: usize) -> Result<(i16, &str), String> {

@@ -66,7 +66,7 @@ fn keys_are_read_back() {
 fn a_key_of_another_shape_is_refused_with_the_place() {
     for (format, key, reason) in [
         ("%Y-%m-%d", "garbage", "expected 4 digits, found `garbage`"),
-        ("%Y-%m-%d", "2026-06-12T00", "`t00` is left over"),
+        ("%Y-%m-%d", "2026-06-12T00", "`T00` is left over"),
         ("%Y-%m-%d", "2026/06/12", "expected `-`, found `/06/12`"),
         ("%m", "13", "`3` is left over"),
         ("%m", "0", "expected a number from 1 to 12, found `0`"),
@@ -76,7 +76,7 @@ fn a_key_of_another_shape_is_refused_with_the_place() {
             "expected a name such as `january`, found `foo`",
         ),
         ("%G %V", "2026 01", "`%G`, `%V` and a weekday go together"),
-        ("%H%z", "03+0000", "`%z` cannot be read back"),
+        ("%H%z", "03+0000", "an offset from UTC has no place here"),
         ("%Y %m", "202603", "expected a space, found `03`"),
         ("%f", "x", "expected digits, found `x`"),
     ] {

@@ -188,15 +188,20 @@ fn asset_timetables_do_not_nest() {
 }
 
 #[test]
-fn partitions_of_assets_are_left_to_the_mappers() {
+fn the_mappers_know_what_a_key_of_an_asset_timetable_stands_for() {
     let captured: Value = serde_json::from_str(CAPTURED).unwrap();
-    let timetable = Timetable::from_serialized(&captured["PartitionedAsset"]).unwrap();
+    let mut hourly = captured["PartitionedAsset"].clone();
+    hourly["__var"]["default_partition_mapper"] =
+        json!({"__type": "airflow.partition_mappers.identity.IdentityMapper", "__var": {}});
+    let timetable = Timetable::from_serialized(&hourly).unwrap();
+    let date = timetable.resolve_partition_date("2026-06-15T07").unwrap();
+    assert_eq!(date, Some(at("2026-06-15T07:00:00Z")));
+    let error = timetable.resolve_partition_date("2026-06-15").unwrap_err();
+    assert!(matches!(error, Error::InvalidMappedKey { .. }), "{error}");
     let now = at("2026-06-15T12:00:00Z");
-    let of_key = timetable.resolve_partition_date("2026-06-15").unwrap_err();
-    let of_range = timetable.dagrun_infos_between(now, now, now).next();
-    for error in [of_key, of_range.unwrap().unwrap_err()] {
-        assert!(matches!(error, Error::PartitionsOfAssets { .. }), "{error}");
-    }
+    let error = timetable.dagrun_infos_between(now, now, now).next();
+    let error = error.unwrap().unwrap_err();
+    assert!(matches!(error, Error::PartitionsOfAssets { .. }), "{error}");
 }
 
 #[test]

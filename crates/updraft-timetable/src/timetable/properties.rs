@@ -1,6 +1,6 @@
 //! What the Dag row and the UI show of a timetable.
 
-use super::{Timetable, Trigger};
+use super::{AssetSchedule, Timetable, Trigger};
 
 impl Timetable {
     /// The class name; of a class of the user, its import path.
@@ -152,13 +152,13 @@ impl Timetable {
         }
     }
 
-    /// The asset expression, as serialized, of timetables that wait for assets.
+    /// What timetables wait for that wait for assets.
     #[must_use]
-    pub const fn asset_condition(&self) -> Option<&serde_json::Value> {
+    pub const fn asset_schedule(&self) -> Option<&AssetSchedule> {
         match self {
-            Self::AssetTriggered(assets) => Some(&assets.asset_condition),
-            Self::PartitionedAsset(assets) => Some(&assets.asset_condition),
-            Self::AssetOrTime(both) => Some(&both.asset_condition),
+            Self::AssetTriggered(schedule) => Some(schedule),
+            Self::PartitionedAsset(assets) => Some(&assets.schedule),
+            Self::AssetOrTime(both) => Some(&both.schedule),
             _ => None,
         }
     }

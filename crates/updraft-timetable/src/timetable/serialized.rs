@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::cron_partition::RUN_OFFSET_MAX;
 use super::trigger::RunImmediately;
 use super::{
-    AssetOrTime, AssetTriggered, CronPartition, DataIntervals, MultipleCronTrigger,
+    AssetOrTime, AssetSchedule, CronPartition, DataIntervals, MultipleCronTrigger,
     PartitionedAsset, Timetable, Trigger,
 };
 use crate::Error;
 use crate::cron::Cron;
 use crate::delta::Delta;
 use crate::key_format::KeyFormat;
+use crate::partition::PartitionMappers;
 use crate::ticks::{CronSchedule, Ticks};
 use crate::zone::Zone;
 
@@ -104,10 +105,10 @@ impl Data<'_> {
             "events.EventsTimetable" => Timetable::Events(self.read()?),
             "simple.AssetTriggeredTimetable" => {
                 let AssetData { asset_condition } = self.read()?;
-                Timetable::AssetTriggered(AssetTriggered { asset_condition })
+                Timetable::AssetTriggered(AssetSchedule::from_serialized(asset_condition)?)
             }
             "simple.PartitionedAssetTimetable" => {
-                Timetable::PartitionedAsset(self.read::<PartitionedAssetData>()?.into())
+                Timetable::PartitionedAsset(Box::new(self.partitioned_asset()?))
             }
             "assets.AssetOrTimeSchedule" => Timetable::AssetOrTime(Box::new(self.asset_or_time()?)),
             _ => self.custom(),
@@ -185,14 +186,25 @@ impl Data<'_> {
         })
     }
 
+    fn partitioned_asset(&self) -> Result<PartitionedAsset, Error> {
+        let data: PartitionedAssetData = self.read()?;
+        Ok(PartitionedAsset {
+            schedule: AssetSchedule::from_serialized(data.asset_condition)?,
+            mappers: PartitionMappers::from_serialized(
+                &data.default_partition_mapper,
+                &data.partition_mapper_config,
+            )?,
+        })
+    }
+
     fn asset_or_time(&self) -> Result<AssetOrTime, Error> {
         let data: AssetOrTimeData = self.read()?;
         let time = Timetable::from_serialized(&data.timetable)?;
-        if time.asset_condition().is_some() {
+        if time.asset_schedule().is_some() {
             return Err(self.invalid("the inner timetable must not wait for assets itself"));
         }
         Ok(AssetOrTime {
-            asset_condition: data.asset_condition,
+            schedule: AssetSchedule::from_serialized(data.asset_condition)?,
             time,
         })
     }
@@ -286,14 +298,4 @@ struct PartitionedAssetData {
     default_partition_mapper: Value,
     #[serde(default)]
     partition_mapper_config: Vec<(Value, Value)>,
-}
-
-impl From<PartitionedAssetData> for PartitionedAsset {
-    fn from(data: PartitionedAssetData) -> Self {
-        Self {
-            asset_condition: data.asset_condition,
-            default_partition_mapper: data.default_partition_mapper,
-            partition_mapper_config: data.partition_mapper_config,
-        }
-    }
 }
