@@ -187,7 +187,10 @@ pub(crate) async fn responses(
 ) -> Result<Vec<TaskInstanceResponse>, ApiError> {
     let mut surroundings = Surroundings::load(state, reader, rows).await?;
     surroundings.rendered_fields = reader.load_rendered_fields(rows).await?;
-    let triggers: Vec<i64> = rows.iter().filter_map(|ti| ti.trigger_id).collect();
+    let triggers: Vec<i64> = rows
+        .iter()
+        .filter_map(|ti| ti.trigger_id.map(|id| id.0))
+        .collect();
     surroundings.triggers = reader.load_trigger_summaries(&triggers).await?;
     let answered = rows.iter().map(|ti| {
         let context = surroundings.context_of(ti);
@@ -261,7 +264,7 @@ impl Surroundings {
         let run = self.runs.get(&key);
         let version = ti.dag_version_id;
         let named = version.and_then(|id| self.task_names.get(&(id, ti.task_id.clone())));
-        let trigger = ti.trigger_id.and_then(|id| self.triggers.get(&id));
+        let trigger = ti.trigger_id.and_then(|id| self.triggers.get(&id.0));
         TaskInstanceContext {
             logical_date: run.and_then(|run| run.logical_date),
             run_after: run.map_or(ti.updated_at, |run| run.run_after),

@@ -150,8 +150,7 @@ async fn end_others(
                     .start_date
                     .map(|start| now.duration_since(start).as_secs_f64()),
                 scheduled_dttm: None,
-                trigger_id: None,
-                trigger_timeout: None,
+                deferral: None,
             })
         })
         .collect();

@@ -116,16 +116,30 @@ uuid_id!(
     DagVersionId
 );
 
-/// Names a row of `job`: one start of a scheduler, Dag processor or triggerer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JobId(pub i64);
+/// Declares the number of a row.
+macro_rules! row_id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
 
-impl std::fmt::Display for JobId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
 }
+
+row_id!(
+    /// Names a row of `job`: one start of a scheduler, Dag processor or triggerer.
+    JobId
+);
+row_id!(
+    /// Names a row of `trigger`.
+    TriggerId
+);
 
 /// Position of a mapped task instance; [`MapIndex::UNMAPPED`] for one that is not mapped or not
 /// expanded yet.

@@ -20,12 +20,14 @@ pub mod serialized;
 pub mod state;
 mod str_enum;
 pub mod task_instance;
+pub mod trigger;
 pub mod variable;
 pub mod workload;
 pub mod xcom;
 
 pub use id::{
     BundleName, DagId, DagVersionId, JobId, MapIndex, PoolName, RunId, TaskId, TaskInstanceId,
+    TriggerId,
 };
 pub use state::{
     DagRunState, DagRunTriggeredBy, DagRunType, TaskInstanceState, TriggerRule, UnknownName,

@@ -23,6 +23,7 @@ mod expand;
 mod fields;
 mod graph;
 mod group;
+mod start_trigger;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -34,4 +35,5 @@ pub use error::{Error, Place};
 pub use expand::{ExpandArgument, ExpandInput, XComArg};
 pub use graph::Relations;
 pub use group::{GroupChild, GroupIndex, TaskGroup};
+pub use start_trigger::StartTrigger;
 pub use task::{Callbacks, Retries, Task, TaskIndex, TaskLimits, WeightRule};

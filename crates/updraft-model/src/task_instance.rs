@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     DagId, DagVersionId, JobId, MapIndex, PoolName, RunId, TaskId, TaskInstanceId,
-    TaskInstanceState,
+    TaskInstanceState, TriggerId,
 };
 
 /// One task (or one mapped instance of it) in one Dag run.
@@ -40,7 +40,7 @@ pub struct TaskInstance {
     pub custom_operator_name: Option<String>,
     pub executor: Option<String>,
     pub executor_config: Value,
-    pub trigger_id: Option<i64>,
+    pub trigger_id: Option<TriggerId>,
     pub trigger_timeout: Option<Timestamp>,
     pub next_method: Option<String>,
     /// Opaque serde JSON text; kept as the child wrote it.

@@ -1,17 +1,16 @@
 //! Writes a run's plan: all of it, or nothing.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use serde_json::Value;
 use updraft_model::dag_run::DagRun;
 use updraft_model::serialized::{SerializedDag, Task};
 use updraft_model::task_instance::NewTaskInstance;
 use updraft_model::{DagVersionId, TaskInstanceId};
 use updraft_planning::integrity::{Identity, new_task_instance};
-use updraft_planning::run::{NewInstance, RunPlan, TaskInstanceChange};
+use updraft_planning::run::{InstanceFields, NewInstance, RunPlan, TaskInstanceChange};
 use updraft_runtime::Ids;
-use updraft_store::{Error, StartedTaskInstance, TaskInstanceUpdate, Tx};
+use updraft_store::{
+    Deferral, Error, NewTaskTrigger, StartedTaskInstance, TaskInstanceUpdate, TriggerKwargs, Tx,
+};
 
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,29 +32,34 @@ pub(crate) async fn apply_task_instances(
 ) -> Result<Applied, Error> {
     tx.forget_outputs(&plan.forgotten).await?;
     tx.delete_task_instances(&plan.deleted).await?;
-    let triggers = create_triggers(tx, dag, &plan.changes, now).await?;
-    let updates: Vec<TaskInstanceUpdate> = plan
-        .changes
-        .iter()
-        .map(|change| update_of(change, triggers.get(&change.id).copied()))
-        .collect();
+    let mut updates = Vec::with_capacity(plan.changes.len());
+    for change in &plan.changes {
+        let task = dag.find_task(change.task_id.as_str());
+        let deferral = create_trigger(tx, task, &change.to, now).await?;
+        updates.push(update_of(change, deferral));
+    }
     let won = tx.update_task_instances(&updates, now).await?;
     if won.len() != updates.len() {
         return Ok(Applied::Lost);
     }
-    let created: Vec<StartedTaskInstance> = plan
-        .created
-        .iter()
-        .filter_map(|new| {
-            let task = dag.find_task(new.task_id.as_str())?;
-            Some(started(task, run, dag_version_id, new, ids))
-        })
-        .collect();
+    let mut created = Vec::with_capacity(plan.created.len());
+    let mut deferred = Vec::new();
+    for new in &plan.created {
+        let Some(task) = dag.find_task(new.task_id.as_str()) else {
+            continue;
+        };
+        let row = started(task, run, dag_version_id, new, ids);
+        if let Some(deferral) = create_trigger(tx, Some(task), &new.fields, now).await? {
+            deferred.push(deferred_at_once(&row, deferral));
+        }
+        created.push(row);
+    }
     tx.create_task_instances(&created, now).await?;
+    tx.update_task_instances(&deferred, now).await?;
     Ok(Applied::Whole)
 }
 
-fn update_of(change: &TaskInstanceChange, trigger_id: Option<i64>) -> TaskInstanceUpdate {
+fn update_of(change: &TaskInstanceChange, deferral: Option<Deferral>) -> TaskInstanceUpdate {
     let to = &change.to;
     TaskInstanceUpdate {
         id: change.id,
@@ -67,42 +71,58 @@ fn update_of(change: &TaskInstanceChange, trigger_id: Option<i64>) -> TaskInstan
         end_date: to.end_date,
         duration_secs: to.duration.map(|duration| duration.as_secs_f64()),
         scheduled_dttm: to.scheduled_dttm,
-        trigger_id,
-        trigger_timeout: to
-            .deferral
-            .as_ref()
-            .and_then(|deferral| deferral.trigger_timeout),
+        deferral,
     }
 }
 
-/// Tasks with `start_from_trigger` begin in the triggerer; their triggers are created with them.
-async fn create_triggers(
-    tx: &mut Tx,
-    dag: &SerializedDag,
-    changes: &[TaskInstanceChange],
-    now: Timestamp,
-) -> Result<BTreeMap<TaskInstanceId, i64>, Error> {
-    let mut triggers = BTreeMap::new();
-    for change in changes.iter().filter(|change| change.to.deferral.is_some()) {
-        let task = dag.find_task(change.task_id.as_str());
-        let Some(arguments) = task.and_then(|task| task.start_trigger_args.as_ref()) else {
-            continue;
-        };
-        let text = |key: &str| {
-            arguments
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let kwargs = arguments
-            .get("trigger_kwargs")
-            .map_or_else(|| "{}".to_owned(), Value::to_string);
-        let id = tx
-            .create_trigger(text("trigger_cls"), &kwargs, None, now)
-            .await?;
-        triggers.insert(change.id, id);
+/// Gives a row that is created deferred what it waits for.
+fn deferred_at_once(row: &StartedTaskInstance, deferral: Deferral) -> TaskInstanceUpdate {
+    TaskInstanceUpdate {
+        id: row.new.id,
+        from: row.new.state,
+        map_index: row.new.map_index,
+        state: row.new.state,
+        try_number: row.try_number,
+        start_date: row.start_date,
+        end_date: row.end_date,
+        duration_secs: row.duration_secs,
+        scheduled_dttm: row.scheduled_dttm,
+        deferral: Some(deferral),
     }
-    Ok(triggers)
+}
+
+/// A task with `start_from_trigger` begins in the triggerer; its trigger is created with it.
+async fn create_trigger(
+    tx: &mut Tx,
+    task: Option<&Task>,
+    fields: &InstanceFields,
+    now: Timestamp,
+) -> Result<Option<Deferral>, Error> {
+    let Some((planned, task)) = fields.deferral.as_ref().zip(task) else {
+        return Ok(None);
+    };
+    let Some(start) = &task.start_trigger else {
+        return Ok(None);
+    };
+    let kwargs = TriggerKwargs::Plain(start.trigger_kwargs.to_string());
+    // Quirk: no queue, whatever `[triggerer] queues_enabled` says; only workers know that one.
+    let trigger = NewTaskTrigger {
+        classpath: &start.trigger_cls,
+        kwargs: &kwargs,
+        priority_weight: weight_of(task),
+        queue: None,
+    };
+    Ok(Some(Deferral {
+        trigger_id: tx.create_task_trigger(&trigger, now).await?,
+        trigger_timeout: planned.trigger_timeout,
+        next_method: start.next_method.clone(),
+        next_kwargs: start.next_kwargs.to_string(),
+    }))
+}
+
+/// A weight rule that only Python knows counts as the task's own weight until it is asked.
+fn weight_of(task: &Task) -> i64 {
+    task.total_weight.unwrap_or(task.priority_weight)
 }
 
 fn started(
@@ -119,8 +139,7 @@ fn started(
         run_id: run.run_id.clone(),
         dag_version_id: new.dag_version_id.unwrap_or(dag_version_id),
     };
-    // A weight rule that only Python knows counts as the task's own weight until it is asked.
-    let weight = task.total_weight.unwrap_or(task.priority_weight);
+    let weight = weight_of(task);
     let row = new_task_instance(identity, task, new.map_index, fields.state, weight);
     StartedTaskInstance {
         new: NewTaskInstance {

@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use updraft_model::task_instance::{NewTaskInstance, TaskInstance};
 use updraft_model::{
     DagId, DagVersionId, JobId, MapIndex, RunId, TaskId, TaskInstanceId, TaskInstanceState,
+    TriggerId,
 };
 
 use crate::row::{Columns, assembled, bind_real, micros, micros_or_null, text_array};
@@ -293,7 +294,7 @@ pub(crate) fn take_task_instance(columns: &mut Columns<'_>) -> Result<TaskInstan
         custom_operator_name: columns.owned_or_null()?,
         executor: columns.owned_or_null()?,
         executor_config: columns.json()?,
-        trigger_id: columns.big_or_null()?,
+        trigger_id: columns.big_or_null()?.map(TriggerId),
         trigger_timeout: columns.instant_or_null()?,
         next_method: columns.owned_or_null()?,
         next_kwargs: columns.owned_or_null()?,

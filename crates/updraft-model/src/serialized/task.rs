@@ -9,6 +9,7 @@ use super::expand::ExpandInput;
 use super::fields::{Fields, Object, unwrapped, wrapper_type};
 use super::graph::Relations;
 use super::group::GroupIndex;
+use super::start_trigger::StartTrigger;
 use crate::{PoolName, TaskId, TriggerRule};
 
 /// Position of a task in [`super::SerializedDag::tasks`].
@@ -65,8 +66,8 @@ pub struct Task {
     pub is_empty: bool,
     /// A sensor that gives its slot back between pokes.
     pub is_reschedule_sensor: bool,
-    /// Arguments of the trigger that the task starts in instead of a worker.
-    pub start_trigger_args: Option<Value>,
+    /// The trigger in which the task starts instead of on a worker.
+    pub start_trigger: Option<StartTrigger>,
     /// Whether the dates of the task limit the runs it is created in; the Dag's by default.
     pub start_date: Option<Timestamp>,
     pub end_date: Option<Timestamp>,
@@ -211,7 +212,7 @@ impl Task {
             can_skip_downstream: flag("_can_skip_downstream")?,
             is_empty: flag("_is_empty")?,
             is_reschedule_sensor: flag("_is_sensor")? && flag("reschedule")?,
-            start_trigger_args: parse_start_trigger_args(&fields, is_mapped)?,
+            start_trigger: StartTrigger::parse(&fields, is_mapped)?,
             start_date: fields.instant("start_date")?.or(context.dag.start_date),
             end_date: fields.instant("end_date")?.or(context.dag.end_date),
             retries: Retries::parse(&fields)?,
@@ -326,14 +327,6 @@ fn parse_expand_input(
         fields.place.error(key, problem)
     })?;
     ExpandInput::parse(fields.place, key, input, &context.find_task).map(Some)
-}
-
-/// Airflow does not start *mapped* tasks in the triggerer, whatever they ask for.
-fn parse_start_trigger_args(fields: &Fields<'_>, is_mapped: bool) -> Result<Option<Value>, Error> {
-    if is_mapped || !fields.flag("start_from_trigger")?.unwrap_or(false) {
-        return Ok(None);
-    }
-    Ok(fields.find_wrapped("start_trigger_args").cloned())
 }
 
 /// Keeps the wrapper: the value may hold objects of Kubernetes that only the executor decodes.

@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use updraft_model::TaskInstanceState;
-use updraft_model::serialized::Task;
+use updraft_model::serialized::{StartTrigger, Task};
 
 use super::board::{At, Board};
 use super::plan::Deferral;
@@ -33,9 +33,9 @@ impl Board<'_> {
             instance.end_date = Some(now);
             instance.duration = Some(SignedDuration::ZERO);
             self.assign_state(at, S::Success, Because::TriviallyEmpty);
-        } else if task.start_trigger_args.is_some() {
+        } else if let Some(start) = &task.start_trigger {
             instance.start_date = Some(now);
-            instance.deferral = Some(plan_deferral(task, now));
+            instance.deferral = Some(plan_deferral(task, start, now));
             self.assign_state(at, S::Deferred, Because::DependenciesMet);
         } else {
             instance.scheduled_dttm = Some(now);
@@ -44,13 +44,9 @@ impl Board<'_> {
     }
 }
 
-fn plan_deferral(task: &Task, now: Timestamp) -> Deferral {
-    let timeout = task.start_trigger_args.as_ref().and_then(|args| {
-        let timeout = args.get("timeout")?;
-        let secs = timeout.get("__var").unwrap_or(timeout).as_f64()?;
-        SignedDuration::try_from_secs_f64(secs).ok()
-    });
-    let timeout = match (timeout, task.execution_timeout) {
+/// The trigger must fire in its own time and in that of the task.
+fn plan_deferral(task: &Task, start: &StartTrigger, now: Timestamp) -> Deferral {
+    let timeout = match (start.timeout, task.execution_timeout) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     };

@@ -194,7 +194,8 @@ fn a_task_may_start_in_the_triggerer_and_needs_no_slot() {
     let mut raw = dag("t: execution_timeout=60").raw().clone();
     let own = &mut raw["dag"]["tasks"][0]["__var"];
     own["start_from_trigger"] = json!(true);
-    own["start_trigger_args"] = json!({"trigger_cls": "m.T", "timeout": 90.0});
+    own["start_trigger_args"] =
+        json!({"trigger_cls": "m.T", "next_method": "done", "timeout": 90.0});
     let dag = SerializedDag::parse(raw).unwrap();
     let plan = plan_to_fixpoint(&view(&dag, fresh_rows(&dag)), instant(NOW));
     let to = &plan.changes[0].to;

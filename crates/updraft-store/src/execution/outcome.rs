@@ -10,7 +10,8 @@ use crate::history::Succession;
 use crate::row::{assembled, bind_real, micros};
 use crate::session::Statement;
 use crate::task_instance::{TASK_INSTANCE_COLUMNS, task_instance_from};
-use crate::{Change, Error, Tx};
+use crate::trigger::NewTaskTrigger;
+use crate::{Error, Tx};
 
 /// What came of a report.
 #[derive(Clone, Debug, PartialEq)]
@@ -209,14 +210,13 @@ impl Tx {
             Found::Running(ti) => ti,
             Found::Settled(transition) => return Ok(transition),
         };
-        let trigger = self
-            .insert_trigger(
-                &defer.classpath,
-                &defer.kwargs,
-                defer.trigger_queue.as_deref(),
-                now,
-            )
-            .await?;
+        let new = NewTaskTrigger {
+            classpath: &defer.classpath,
+            kwargs: &defer.kwargs,
+            priority_weight: ti.priority_weight,
+            queue: defer.trigger_queue.as_deref(),
+        };
+        let trigger = self.create_task_trigger(&new, now).await?;
         let statement = sqlx::query(
             "UPDATE task_instance
                 SET state = 'deferred', trigger_id = $2, trigger_timeout = $3, next_method = $4,
@@ -225,7 +225,7 @@ impl Tx {
               WHERE id = $1",
         )
         .bind(id.to_string())
-        .bind(trigger)
+        .bind(trigger.0)
         .bind(defer.timeout_at.map(micros))
         .bind(defer.next_method.as_str())
         .bind(defer.next_kwargs.as_deref())
@@ -233,7 +233,6 @@ impl Tx {
         .bind(micros(now));
         self.execute("defer a try", statement).await?;
         self.reported(&ti, state, now).await?;
-        self.changed(Change::Trigger);
         Ok(Transition::Done(ti))
     }
 

@@ -9,9 +9,17 @@ pub(super) struct Step {
     pub(super) postgres: &'static str,
 }
 
-pub(super) const STEPS: &[Step] = &[Step {
-    number: 1,
-    description: "initial",
-    sqlite: include_str!("../../migrations/sqlite/0001_initial.sql"),
-    postgres: include_str!("../../migrations/postgres/0001_initial.sql"),
-}];
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        number: 1,
+        description: "initial",
+        sqlite: include_str!("../../migrations/sqlite/0001_initial.sql"),
+        postgres: include_str!("../../migrations/postgres/0001_initial.sql"),
+    },
+    Step {
+        number: 2,
+        description: "triggers",
+        sqlite: include_str!("../../migrations/sqlite/0002_triggers.sql"),
+        postgres: include_str!("../../migrations/postgres/0002_triggers.sql"),
+    },
+];

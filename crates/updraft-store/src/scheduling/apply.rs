@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use updraft_model::{DagId, DagVersionId, MapIndex, RunId, TaskInstanceId, TaskInstanceState};
+use updraft_model::{
+    DagId, DagVersionId, MapIndex, RunId, TaskInstanceId, TaskInstanceState, TriggerId,
+};
 
 use crate::dialect::Kind;
 use crate::row::{Columns, assembled, bind_real, micros, micros_or_null, text_array};
@@ -24,10 +26,19 @@ pub struct TaskInstanceUpdate {
     pub duration_secs: Option<f64>,
     /// `None` leaves the row's value.
     pub scheduled_dttm: Option<Timestamp>,
-    /// For a task that starts deferred; `None` leaves the row's value.
-    pub trigger_id: Option<i64>,
-    /// For a task that starts deferred; `None` leaves the row's value.
+    /// For a task that starts deferred; `None` leaves the row's values.
+    pub deferral: Option<Deferral>,
+}
+
+/// What a task instance that starts deferred waits for, and how it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deferral {
+    pub trigger_id: TriggerId,
+    /// Until when the trigger must have fired.
     pub trigger_timeout: Option<Timestamp>,
+    pub next_method: String,
+    /// Serde JSON text.
+    pub next_kwargs: String,
 }
 
 /// From this many rows on, a statement of their own is cheaper than spelling each row out.
@@ -49,6 +60,8 @@ const UPDATED: &[(&str, Kind)] = &[
     ("scheduled", Kind::Int),
     ("waits_for", Kind::Int),
     ("waits_until", Kind::Int),
+    ("method", Kind::Text),
+    ("kwargs", Kind::Text),
 ];
 
 impl Tx {
@@ -85,6 +98,7 @@ impl Tx {
         let Some(first) = alike.first() else {
             return Ok(Vec::new());
         };
+        let deferral = first.deferral.as_ref();
         let statement = sqlx::query(assembled(alike_sql(self.dialect())))
             .bind(text_array(alike.iter().map(|update| update.id)))
             .bind(micros(now))
@@ -95,8 +109,10 @@ impl Tx {
             .bind(micros_or_null(first.start_date))
             .bind(micros_or_null(first.end_date))
             .bind(micros_or_null(first.scheduled_dttm))
-            .bind(first.trigger_id)
-            .bind(micros_or_null(first.trigger_timeout));
+            .bind(deferral.map(|deferral| deferral.trigger_id.0))
+            .bind(deferral.and_then(|deferral| deferral.trigger_timeout.map(micros)))
+            .bind(deferral.map(|deferral| deferral.next_method.as_str()))
+            .bind(deferral.map(|deferral| deferral.next_kwargs.as_str()));
         let statement = bind_real(statement, first.duration_secs);
         self.won_ids("update task instances", statement).await
     }
@@ -195,6 +211,7 @@ fn group_alike(updates: &[TaskInstanceUpdate]) -> Vec<Vec<&TaskInstanceUpdate>> 
 }
 
 fn update_row(update: &TaskInstanceUpdate) -> Value {
+    let deferral = update.deferral.as_ref();
     json!({
         "ti": update.id,
         "was": update.from.to_nullable(),
@@ -205,8 +222,10 @@ fn update_row(update: &TaskInstanceUpdate) -> Value {
         "ended": update.end_date.map(micros),
         "lasted": update.duration_secs,
         "scheduled": update.scheduled_dttm.map(micros),
-        "waits_for": update.trigger_id,
-        "waits_until": update.trigger_timeout.map(micros),
+        "waits_for": deferral.map(|deferral| deferral.trigger_id),
+        "waits_until": deferral.and_then(|deferral| deferral.trigger_timeout.map(micros)),
+        "method": deferral.map(|deferral| &deferral.next_method),
+        "kwargs": deferral.map(|deferral| &deferral.next_kwargs),
     })
 }
 
@@ -222,8 +241,10 @@ pub(crate) fn alike_sql(dialect: Dialect) -> String {
                     end_date = $8,
                     scheduled_dttm = COALESCE($9, scheduled_dttm),
                     trigger_id = COALESCE($10, trigger_id),
-                    trigger_timeout = COALESCE($11, trigger_timeout),
-                    duration = COALESCE($12, duration),
+                    trigger_timeout = CASE WHEN $10 IS NULL THEN trigger_timeout ELSE $11 END,
+                    next_method = COALESCE($12, next_method),
+                    next_kwargs = COALESCE($13, next_kwargs),
+                    duration = COALESCE($14, duration),
                     updated_at = $2
               WHERE {theirs} AND state IS NOT DISTINCT FROM $3
               RETURNING id"
@@ -243,7 +264,10 @@ pub(crate) fn singular_sql(dialect: Dialect) -> String {
                     duration = COALESCE(given.lasted, duration),
                     scheduled_dttm = COALESCE(given.scheduled, scheduled_dttm),
                     trigger_id = COALESCE(given.waits_for, trigger_id),
-                    trigger_timeout = COALESCE(given.waits_until, trigger_timeout),
+                    trigger_timeout = CASE WHEN given.waits_for IS NULL THEN trigger_timeout
+                                           ELSE given.waits_until END,
+                    next_method = COALESCE(given.method, next_method),
+                    next_kwargs = COALESCE(given.kwargs, next_kwargs),
                     updated_at = $2
                FROM {given}
               WHERE id = given.ti AND state IS NOT DISTINCT FROM given.was

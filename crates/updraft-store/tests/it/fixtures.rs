@@ -211,8 +211,7 @@ pub(crate) fn update(
         end_date: None,
         duration_secs: None,
         scheduled_dttm: Some(at(2)),
-        trigger_id: None,
-        trigger_timeout: None,
+        deferral: None,
     }
 }
 

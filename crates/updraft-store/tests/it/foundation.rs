@@ -53,10 +53,8 @@ fn two_processes_may_migrate_a_new_database_at_once() {
             open(&sqlite_url(&folder)).await,
             open(&sqlite_url(&folder)).await,
         );
-        assert_eq!(
-            one.check().await.unwrap(),
-            SchemaState::Behind { missing: 1 }
-        );
+        let before = one.check().await.unwrap();
+        assert!(matches!(before, SchemaState::Behind { .. }), "{before:?}");
         let (first, second) = tokio::join!(one.migrate(), other.migrate());
         first.unwrap();
         second.unwrap();

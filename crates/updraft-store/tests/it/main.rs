@@ -17,4 +17,5 @@ mod parsing;
 mod races;
 mod scheduling;
 mod secrets;
+mod triggers;
 mod xcoms;

@@ -353,8 +353,7 @@ fn set_state(home: &Home, state: TaskInstanceState) {
             end_date: None,
             duration_secs: None,
             scheduled_dttm: None,
-            trigger_id: None,
-            trigger_timeout: None,
+            deferral: None,
         };
         let won = tx
             .update_task_instances(&[update], Clock::machine().now())
