@@ -71,7 +71,7 @@ impl ApiState {
 
     /// Puts the parts together.
     #[must_use]
-    pub fn new(store: Store, settings: ApiSettings, tasks: Tasks) -> Self {
+    pub fn new(store: Store, settings: ApiSettings, tasks: Tasks, clock: Clock, ids: Ids) -> Self {
         let tokens = Tokens::new(settings.api_auth.clone(), &settings.jwt_secret);
         let signer = Signer::new(&settings.secret_key);
         let dags =
@@ -82,8 +82,8 @@ impl ApiState {
             settings,
             tokens,
             signer,
-            clock: Clock::machine(),
-            ids: Ids::random(),
+            clock,
+            ids,
             tasks,
             dags,
             pages,

@@ -8,8 +8,8 @@
 //!
 //! It does not run tasks (the executor does), parse files (the Dag processor does) or know SQL.
 //!
-//! Start with [`Scheduler`] in `scheduler.rs`, which is the loop; [`examine`] is one look at one
-//! run, [`queueing`] the critical section, [`upkeep`] the timers.
+//! Start with [`Scheduler`] in `scheduler.rs`, which takes steps; `run.rs` is the loop that decides
+//! when, [`examine`] one look at one run, [`queueing`] the critical section, [`upkeep`] the timers.
 
 mod agenda;
 mod apply;
@@ -20,6 +20,7 @@ mod error;
 mod examine;
 mod follow;
 mod queueing;
+mod run;
 mod scheduler;
 mod start;
 mod upkeep;
@@ -28,4 +29,4 @@ mod workload;
 
 pub use dags::DagCache;
 pub use error::Error;
-pub use scheduler::{Scheduler, SchedulerOptions};
+pub use scheduler::{Next, Scheduler, SchedulerOptions};

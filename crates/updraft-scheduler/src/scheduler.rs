@@ -1,16 +1,15 @@
-//! The loop: wait for a reason to look, look, hand the result to the executor.
+//! One scheduler, step by step: look where something may have happened, hand the result to the
+//! executor.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use smol_str::SmolStr;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
 use tracing::{info, warn};
 use updraft_executor::{ExecutorEvent, LocalExecutor, Workload};
 use updraft_model::JobId;
 use updraft_model::job::{JobState, JobType};
-use updraft_runtime::{CancellationToken, Clock, Ids};
+use updraft_runtime::{Clock, Ids};
 use updraft_store::{Change, NewJob, RunKey, Store, Tx};
 
 use crate::Error;
@@ -18,9 +17,6 @@ use crate::agenda::Agenda;
 use crate::dags::DagCache;
 use crate::follow::Followed;
 use crate::upkeep::Upkeep;
-
-/// Hints and events taken in before the next look. More wait in their channels.
-const BATCH_MAX: usize = 256;
 
 /// Pause after a failed step, so that a store that is gone is not asked in a tight loop.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
@@ -68,33 +64,32 @@ pub struct Scheduler {
     pub(crate) dags: DagCache,
     pub(crate) followed: Followed,
     pub(crate) agenda: Agenda,
-    changes: broadcast::Receiver<Change>,
-    events: mpsc::Receiver<ExecutorEvent>,
     pub(crate) upkeep: Upkeep,
 }
 
-/// Why the scheduler woke up.
-enum Reason {
-    Shutdown,
-    Change(Result<Change, RecvError>),
-    Event(Box<ExecutorEvent>),
-    Timer,
+/// When the next step is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// There is more to look at.
+    Now,
+    /// The step failed: not before this moment, whatever happens.
+    AfterFailure(Instant),
+    /// At this moment, or when something happens.
+    At(Instant),
 }
 
 impl Scheduler {
-    /// Registers a scheduler. `events` are those of `executor`.
+    /// Registers a scheduler. Its first step looks at everything.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn start(
         store: Store,
         executor: LocalExecutor,
-        events: mpsc::Receiver<ExecutorEvent>,
         options: SchedulerOptions,
+        clock: Clock,
+        ids: Ids,
     ) -> Result<Self, Error> {
-        let clock = Clock::machine();
-        // Listen before looking, so that nothing falls between.
-        let changes = store.changes().subscribe();
         let mut tx = store.write().await?;
         let job = NewJob {
             job_type: JobType::Scheduler,
@@ -110,94 +105,65 @@ impl Scheduler {
             executor,
             options,
             clock,
-            ids: Ids::random(),
+            ids,
             job_id: job.id,
             dags: DagCache::default(),
             followed: Followed::default(),
             agenda: Agenda::full(),
-            changes,
-            events,
         })
     }
 
-    /// Schedules until `shutdown`.
-    ///
-    /// # Errors
-    /// When another scheduler declared this one dead.
-    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Error> {
-        loop {
-            let step = self.step().await;
-            match step {
-                Ok(()) => {}
-                Err(error) if error.is_final() => return Err(error),
-                Err(error) => {
-                    warn!(
-                        error = format!("{:#}", Chain(&error)),
-                        "a scheduling step failed; it is repeated"
-                    );
-                    self.agenda.on_change(Change::Everything);
-                    tokio::select! {
-                        () = shutdown.cancelled() => {}
-                        () = tokio::time::sleep(FAILURE_PAUSE) => {}
-                    }
-                }
-            }
-            if shutdown.is_cancelled() {
-                break;
-            }
-            if !self.agenda.has_work() {
-                match self.wait(&shutdown).await {
-                    Reason::Shutdown => break,
-                    reason => self.take_in(reason),
-                }
-            }
-            self.take_in_waiting();
-        }
-        self.stop().await
+    /// Takes in a hint of the store.
+    pub fn on_change(&mut self, change: Change) {
+        self.agenda.on_change(change);
     }
 
-    async fn wait(&mut self, shutdown: &CancellationToken) -> Reason {
-        let timer = sleep_until(&self.clock, self.agenda.next_wake(), self.upkeep.next());
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => Reason::Shutdown,
-            Some(event) = self.events.recv() => Reason::Event(Box::new(event)),
-            change = self.changes.recv() => Reason::Change(change),
-            () = timer => Reason::Timer,
-        }
-    }
-
-    fn take_in(&mut self, reason: Reason) {
-        match reason {
-            Reason::Change(Ok(change)) => self.agenda.on_change(change),
-            Reason::Change(Err(_)) => self.agenda.on_change(Change::Everything),
-            Reason::Event(event) => self.upkeep.on_executor_event(*event),
-            Reason::Shutdown | Reason::Timer => {}
-        }
-        // Whatever it was, a slot may have come free.
+    /// Takes in what an executor said.
+    pub fn on_executor_event(&mut self, event: ExecutorEvent) {
+        self.upkeep.on_executor_event(event);
+        // A slot came free.
         self.agenda.queueing = true;
     }
 
-    /// Takes in what else has happened, so that one transaction serves it all.
-    fn take_in_waiting(&mut self) {
-        for _ in 0..BATCH_MAX {
-            if let Ok(event) = self.events.try_recv() {
-                self.take_in(Reason::Event(Box::new(event)));
-                continue;
-            }
-            match self.changes.try_recv() {
-                Ok(change) => self.agenda.on_change(change),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => {
-                    self.agenda.on_change(Change::Everything);
-                }
-                Err(_) => return,
+    /// Does what is to be done now. What a failed step left undone is done by the next one.
+    ///
+    /// # Errors
+    /// When going on would only do harm: another scheduler took over, or the store is gone for
+    /// good.
+    pub async fn step(&mut self) -> Result<Next, Error> {
+        match self.try_step().await {
+            Ok(()) if self.agenda.has_work() => Ok(Next::Now),
+            Ok(()) => Ok(Next::At(self.next_timer())),
+            Err(error) if error.is_final() => Err(error),
+            Err(error) => {
+                warn!(
+                    error = format!("{:#}", Chain(&error)),
+                    "a scheduling step failed; it is repeated"
+                );
+                self.agenda.on_change(Change::Everything);
+                Ok(Next::AfterFailure(self.clock.monotonic() + FAILURE_PAUSE))
             }
         }
     }
 
+    /// The earlier of a time of day and a reading of the monotonic clock.
+    fn next_timer(&self) -> Instant {
+        // Strictly after: retry dates must be past.
+        const JUST_AFTER: Duration = Duration::from_millis(1);
+        let timer = self.upkeep.next();
+        let Some(at) = self.agenda.next_wake() else {
+            return timer;
+        };
+        let left = at.duration_since(self.clock.now());
+        let left = Duration::try_from(left).unwrap_or_default();
+        timer.min(self.clock.monotonic() + left + JUST_AFTER)
+    }
+
     /// One round: timers, new runs, starts, looks, queueing.
-    async fn step(&mut self) -> Result<(), Error> {
+    async fn try_step(&mut self) -> Result<(), Error> {
         let now = self.clock.now();
+        // Called without a hint it is a timer's turn; whatever it was, a slot may have come free.
+        self.agenda.queueing |= !self.agenda.has_work();
         self.agenda.fire_timers(now);
         self.run_upkeep(now).await?;
         if std::mem::take(&mut self.agenda.creation) {
@@ -280,28 +246,16 @@ impl Scheduler {
     }
 
     /// Says goodbye, so that the next scheduler need not wait for a missing heartbeat.
-    async fn stop(self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn stop(self) -> Result<(), Error> {
         self.executor.stop();
         let mut tx = self.store.write().await?;
         tx.end_job(self.job_id, JobState::Success, self.clock.now())
             .await?;
         Ok(tx.commit().await?)
     }
-}
-
-/// Sleeps until the earlier of a time of day and a reading of the monotonic clock.
-fn sleep_until(
-    clock: &Clock,
-    at: Option<Timestamp>,
-    timer: std::time::Instant,
-) -> tokio::time::Sleep {
-    // Strictly after: retry dates must be past.
-    const JUST_AFTER: Duration = Duration::from_millis(1);
-    let until = at.map(|at| {
-        let left = at.duration_since(clock.now());
-        clock.monotonic() + Duration::try_from(left).unwrap_or_default() + JUST_AFTER
-    });
-    tokio::time::sleep_until(until.map_or(timer, |until| until.min(timer)).into())
 }
 
 /// Prints an error with its causes.

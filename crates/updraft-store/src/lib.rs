@@ -39,6 +39,7 @@ mod dialect;
 mod error;
 mod event_log;
 mod execution;
+mod gate;
 mod history;
 mod job;
 mod keyring;
@@ -77,6 +78,7 @@ pub use execution::outcome::{
 };
 pub use execution::queries::{Breadcrumb, DagRunQuery, TaskInstanceQuery, TaskState};
 pub use execution::start::{Runner, Start, StartedTry};
+pub use gate::{Gate, GateKeeper, Passage};
 pub use history::Succession;
 pub use job::NewJob;
 pub use keyring::Keyring;

@@ -10,6 +10,7 @@ use sqlx::query::Query;
 use sqlx::{Any, Transaction};
 
 use crate::change::{Change, Changes};
+use crate::gate::{Gate, Passage};
 use crate::{Dialect, Error, Keyring};
 
 /// A statement with its values, ready to run.
@@ -22,6 +23,7 @@ pub(crate) struct Backdrop {
     pub(crate) keyring: Arc<Keyring>,
     /// Names the database in messages.
     pub(crate) place: Arc<str>,
+    pub(crate) gate: Gate,
 }
 
 enum Link {
@@ -77,12 +79,18 @@ impl Reader {
         }
     }
 
+    async fn pass(&mut self, doing: &'static str) -> Result<(), Error> {
+        let passed = self.backdrop.gate.pass(Passage::Statement(doing)).await;
+        passed.map_err(|source| self.failed(doing, source))
+    }
+
     /// Runs a statement for its effect; gives the number of rows it touched.
     pub(crate) async fn execute(
         &mut self,
         doing: &'static str,
         statement: Statement<'_>,
     ) -> Result<u64, Error> {
+        self.pass(doing).await?;
         match statement.execute(self.connection()).await {
             Ok(done) => Ok(done.rows_affected()),
             Err(source) => Err(self.failed(doing, source)),
@@ -94,6 +102,7 @@ impl Reader {
         doing: &'static str,
         statement: Statement<'_>,
     ) -> Result<Vec<AnyRow>, Error> {
+        self.pass(doing).await?;
         match statement.fetch_all(self.connection()).await {
             Ok(rows) => Ok(rows),
             Err(source) => Err(self.failed(doing, source)),
@@ -105,6 +114,7 @@ impl Reader {
         doing: &'static str,
         statement: Statement<'_>,
     ) -> Result<Option<AnyRow>, Error> {
+        self.pass(doing).await?;
         match statement.fetch_optional(self.connection()).await {
             Ok(row) => Ok(row),
             Err(source) => Err(self.failed(doing, source)),
@@ -117,6 +127,7 @@ impl Reader {
         doing: &'static str,
         statement: Statement<'_>,
     ) -> Result<AnyRow, Error> {
+        self.pass(doing).await?;
         match statement.fetch_one(self.connection()).await {
             Ok(row) => Ok(row),
             Err(source) => Err(self.failed(doing, source)),
@@ -156,14 +167,17 @@ impl Tx {
         self.notify_other_processes().await?;
         let Reader { link, backdrop } = self.reader;
         if let Link::Transaction(transaction) = link {
-            transaction
-                .commit()
-                .await
-                .map_err(|source| Error::Database {
-                    doing: "commit",
-                    place: backdrop.place.to_string(),
-                    source,
-                })?;
+            let gate = &backdrop.gate;
+            let committed = async {
+                gate.pass(Passage::Commit).await?;
+                transaction.commit().await?;
+                gate.pass_committed(&self.made).await
+            };
+            committed.await.map_err(|source| Error::Database {
+                doing: "commit",
+                place: backdrop.place.to_string(),
+                source,
+            })?;
         }
         self.changes.tell(self.made);
         Ok(())

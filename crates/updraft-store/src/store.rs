@@ -9,6 +9,7 @@ use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor};
 use uuid::Uuid;
 
 use crate::change::Changes;
+use crate::gate::{Gate, Passage};
 use crate::location::Location;
 use crate::session::{Backdrop, Reader, Tx};
 use crate::{Dialect, Error, Keyring};
@@ -56,6 +57,8 @@ pub struct StoreOptions {
     pub connections_max: u32,
     /// How long to wait for another *process* that writes to the SQLite file.
     pub lock_wait: Duration,
+    /// Who may hold up or break a conversation: nobody, but in simulations.
+    pub gate: Gate,
 }
 
 impl StoreOptions {
@@ -67,6 +70,7 @@ impl StoreOptions {
             keyring,
             connections_max: 10,
             lock_wait: LOCK_WAIT,
+            gate: Gate::default(),
         }
     }
 }
@@ -101,6 +105,7 @@ impl Store {
             dialect: location.dialect(),
             keyring: Arc::new(options.keyring),
             place: location.shown().into(),
+            gate: options.gate,
         };
         let (writers, readers, file) = match &location {
             Location::Sqlite(path) => {
@@ -159,11 +164,13 @@ impl Store {
     /// # Errors
     /// When none becomes free in time, or the database is gone.
     pub async fn read(&self) -> Result<Reader, Error> {
-        let connection = self
-            .readers
-            .acquire()
-            .await
-            .map_err(|source| self.failed("open a connection", source))?;
+        let gate = &self.backdrop.gate;
+        let connection = async {
+            gate.pass(Passage::Read).await?;
+            self.readers.acquire().await
+        }
+        .await
+        .map_err(|source| self.failed("open a connection", source))?;
         Ok(Reader::new(connection, self.backdrop.clone()))
     }
 
@@ -176,11 +183,13 @@ impl Store {
             Dialect::Sqlite => "BEGIN IMMEDIATE",
             Dialect::Postgres => "BEGIN",
         };
-        let transaction = self
-            .writers
-            .begin_with(begin)
-            .await
-            .map_err(|source| self.failed("start a transaction", source))?;
+        let gate = &self.backdrop.gate;
+        let transaction = async {
+            gate.pass(Passage::Write).await?;
+            self.writers.begin_with(begin).await
+        }
+        .await
+        .map_err(|source| self.failed("start a transaction", source))?;
         Ok(Tx::new(
             transaction,
             self.backdrop.clone(),
@@ -202,7 +211,7 @@ impl Store {
         for _ in 1..ATTEMPTS_MAX {
             match step().await {
                 Err(error) if error.is_transient() => {
-                    tokio::time::sleep(pause).await;
+                    self.backdrop.gate.pause(pause).await;
                     pause *= 2;
                 }
                 done => return done,

@@ -14,5 +14,7 @@ mod running;
 mod supervision;
 mod worker;
 
+pub use rows::{Outcome, Rows, hand_back};
+pub use running::superseded;
 pub use updraft_execution::Asker;
-pub use worker::{BundleFolder, Outcome, Worker, WorkerOptions};
+pub use worker::{BundleFolder, Worker, WorkerOptions, assignment_of};

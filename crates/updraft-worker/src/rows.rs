@@ -3,20 +3,21 @@
 //! Source: runtime protocols §7.4, §7.5.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::unistd::Pid;
 use serde_json::Value;
-use tracing::warn;
+use tracing::{info, warn};
 use updraft_execution::{
     Asker, TaskAsker, answer, bury, fail_fast, failure_of, release_restarting,
 };
 use updraft_model::workload::Workload;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
-use updraft_runtime::{Clock, Ids};
+use updraft_runtime::{CancellationToken, Clock, Ids};
 use updraft_store::{
     AwaitInput, Defer, Error, Finish, Heartbeat, OutletEvent, Reschedule, Retry, Runner, Start,
-    StartedTry, Store, TaskOutlet, Transition, TriggerKwargs,
+    StartedTry, Store, Succession, TaskOutlet, Transition, TriggerKwargs,
 };
 use updraft_task_comms::json::JsonText;
 use updraft_task_comms::message::{
@@ -24,17 +25,29 @@ use updraft_task_comms::message::{
     TIRunContext, TaskState, TerminalState,
 };
 use updraft_task_comms::scalar::TimeDelta;
-use updraft_task_comms::session::{Answer, Crash, Event, Failure, FailureKind, HeartbeatAnswer};
+use updraft_task_comms::session::{
+    Answer, Conclusion, Crash, Event, Failure, FailureKind, HeartbeatAnswer,
+};
 
-use crate::supervision::pause;
-use crate::worker::{Outcome, WorkerOptions};
+use crate::worker::WorkerOptions;
 
 /// Attempts at moving the row of a crashed try before that is left to the scheduler.
 const ATTEMPTS_MAX: u32 = 8;
 
+/// What became of a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The row says how the task ended.
+    Settled,
+    /// The row refused the start.
+    Refused,
+    /// The row could not be moved on; why.
+    Unsettled(String),
+}
+
 /// The store as one try sees it. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Rows {
+pub struct Rows {
     store: Store,
     clock: Clock,
     ids: Ids,
@@ -49,7 +62,7 @@ struct Identity {
 }
 
 impl Rows {
-    pub(crate) fn new(
+    pub fn new(
         store: Store,
         clock: Clock,
         ids: Ids,
@@ -79,7 +92,7 @@ impl Rows {
     }
 
     /// Marks the try as running in the child `pid`.
-    pub(crate) async fn start(self, pid: u32) -> Event {
+    pub async fn start(self, pid: u32) -> Event {
         let refused = |error| Event::RunRefused(error);
         match self.store.retry(|| self.try_start(pid)).await {
             Ok(Start::Started(started)) => Event::RunAccepted(Box::new(context_of(*started))),
@@ -109,7 +122,7 @@ impl Rows {
     }
 
     /// Tells the store that the try is alive, and learns whether it should be.
-    pub(crate) async fn heartbeat(self, pid: Pid) -> Event {
+    pub async fn heartbeat(self, pid: Pid) -> Event {
         let beat = async {
             let mut tx = self.store.write().await?;
             let hostname = &self.identity.hostname;
@@ -135,12 +148,12 @@ impl Rows {
     }
 
     /// Answers a question of the child.
-    pub(crate) async fn answer(&self, request: StoreRequest) -> Answer {
+    pub async fn answer(&self, request: StoreRequest) -> Answer {
         answer(&self.store, &self.asker, request).await
     }
 
     /// Writes how the try ended, or why it pauses.
-    pub(crate) async fn finish(self, outcome: message::Outcome) -> Answer {
+    pub async fn finish(self, outcome: message::Outcome) -> Answer {
         let written = self.store.retry(|| self.try_finish(&outcome)).await;
         match written {
             Ok(Transition::Done(_) | Transition::AlreadySo) => Ok(None),
@@ -193,15 +206,50 @@ impl Rows {
         Ok(transition)
     }
 
+    /// Writes what the end of the session leaves to be written.
+    pub async fn conclude(
+        &self,
+        workload: &Workload,
+        conclusion: Conclusion,
+        stopping: &CancellationToken,
+    ) -> Outcome {
+        match conclusion {
+            Conclusion::Completed { state, .. } => {
+                info!(dag_id = %workload.dag_id, run_id = %workload.run_id, task_id = %workload.task_id, map_index = %workload.map_index, try_number = workload.try_number, state, "a task ended");
+                Outcome::Settled
+            }
+            Conclusion::Superseded { .. } => self.after_superseded(workload).await,
+            Conclusion::Refused(_) => Outcome::Refused,
+            Conclusion::NotStarted { why } => Outcome::Unsettled(why),
+            Conclusion::Crashed(crash) => {
+                warn!(dag_id = %workload.dag_id, run_id = %workload.run_id, task_id = %workload.task_id, map_index = %workload.map_index, try_number = workload.try_number, reason = %crash.reason, "a task ended without an outcome");
+                self.crashed(&crash).await
+            }
+            Conclusion::Undelivered {
+                outcome, failure, ..
+            } => {
+                let mut attempt = 0;
+                while attempt < ATTEMPTS_MAX && !stopping.is_cancelled() {
+                    self.clock.sleep(pause_before(attempt)).await;
+                    attempt += 1;
+                    if self.clone().finish((*outcome).clone()).await.is_ok() {
+                        return Outcome::Settled;
+                    }
+                }
+                Outcome::Unsettled(format!("{:?}", failure.error.error))
+            }
+        }
+    }
+
     /// Moves on the row of a try whose child died, together with its callbacks.
-    pub(crate) async fn crashed(&self, crash: &Crash) -> Outcome {
+    async fn crashed(&self, crash: &Crash) -> Outcome {
         let mut attempt = 0;
         loop {
             match self.try_crashed(crash).await {
                 Ok(_) => return Outcome::Settled,
                 Err(error) if attempt < ATTEMPTS_MAX => {
                     warn!(%error, ti_id = %self.ti_id, "failed to write the end of a crashed task; trying again");
-                    pause(attempt).await;
+                    self.clock.sleep(pause_before(attempt)).await;
                     attempt += 1;
                 }
                 Err(error) => return Outcome::Unsettled(error.to_string()),
@@ -218,7 +266,7 @@ impl Rows {
     }
 
     /// A try that was cleared while it ran waits in `restarting` for its process to be gone.
-    pub(crate) async fn after_superseded(&self, workload: &Workload) -> Outcome {
+    async fn after_superseded(&self, workload: &Workload) -> Outcome {
         let release = async {
             let mut tx = self.store.write().await?;
             release_restarting(&mut tx, workload, self.clock.now()).await?;
@@ -229,6 +277,44 @@ impl Rows {
             Err(error) => Outcome::Unsettled(error.to_string()),
         }
     }
+}
+
+/// Hands running tries back: those rows go back to no state under a new id, so that they start over
+/// elsewhere. Gives how many there were.
+///
+/// # Errors
+/// When the store fails; nothing is handed back then.
+pub async fn hand_back(
+    store: &Store,
+    clock: &Clock,
+    ids: &Ids,
+    running: &[TaskInstanceId],
+) -> Result<usize, Error> {
+    if running.is_empty() {
+        return Ok(0);
+    }
+    let hand_back = || async {
+        let mut tx = store.write().await?;
+        let mut successions = Vec::new();
+        for id in running {
+            let ti = tx.lock_task_instance(*id).await?;
+            if ti.is_some_and(|ti| ti.state.is_executing()) {
+                let new = TaskInstanceId(ids.uuid());
+                successions.push(Succession { old: *id, new });
+            }
+        }
+        tx.reset_orphans(&successions, clock.now()).await?;
+        tx.commit().await?;
+        Ok(successions.len())
+    };
+    store.retry(hand_back).await
+}
+
+/// How long to pause before the next attempt of something that must succeed.
+pub(crate) fn pause_before(attempt: u32) -> Duration {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(10);
+    FIRST.saturating_mul(1 << attempt.min(10)).min(LONGEST)
 }
 
 fn context_of(started: StartedTry) -> TIRunContext {

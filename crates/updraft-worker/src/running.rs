@@ -92,14 +92,8 @@ impl Running {
     }
 
     async fn stop_superseded(&self, store: &Store, ids: &[TaskInstanceId]) -> Result<(), Error> {
-        let states = store.read().await?.load_states(ids).await?;
-        for id in ids {
-            // `queued`: it has been listed and is about to be marked as running.
-            let is_ours = matches!(
-                states.get(id),
-                Some(TaskInstanceState::Queued | TaskInstanceState::Running)
-            );
-            if !is_ours && let Some(entry) = self.lock().get(id) {
+        for id in superseded(store, ids).await? {
+            if let Some(entry) = self.lock().get(&id) {
                 let _ = entry.stop.try_send(StopReason::Superseded);
             }
         }
@@ -134,6 +128,25 @@ impl Running {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskInstanceId, Entry>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Those of the tries that run here according to us, but no longer according to their rows.
+///
+/// # Errors
+/// When the store fails.
+pub async fn superseded(
+    store: &Store,
+    ids: &[TaskInstanceId],
+) -> Result<Vec<TaskInstanceId>, Error> {
+    let states = store.read().await?.load_states(ids).await?;
+    let is_ours = |id: &TaskInstanceId| {
+        // `queued`: it has been listed and is about to be marked as running.
+        matches!(
+            states.get(id),
+            Some(TaskInstanceState::Queued | TaskInstanceState::Running)
+        )
+    };
+    Ok(ids.iter().filter(|id| !is_ours(id)).copied().collect())
 }
 
 impl Drop for Registration {

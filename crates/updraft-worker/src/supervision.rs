@@ -3,7 +3,7 @@
 //! `select!` picks an event, the session decides, `perform` acts. Store calls run beside the loop,
 //! so that a slow store never keeps the child's output from being read or its timers from firing.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -220,11 +220,4 @@ async fn sleep_until(deadline: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// A pause between two attempts of something that must succeed.
-pub(crate) async fn pause(attempt: u32) {
-    const FIRST: Duration = Duration::from_millis(100);
-    const LONGEST: Duration = Duration::from_secs(10);
-    tokio::time::sleep(FIRST.saturating_mul(1 << attempt.min(10)).min(LONGEST)).await;
 }

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 use updraft_execution::LogFile;
+use updraft_model::BundleName;
 use updraft_model::workload::Workload;
-use updraft_model::{BundleName, TaskInstanceId};
 use updraft_python::{ChildHandle, ChildKind, Zygote};
 use updraft_runtime::{CancellationToken, Clock, Ids, OnExit, Tasks};
-use updraft_store::{RunKey, Store, Succession};
+use updraft_store::{RunKey, Store};
 use updraft_task_comms::masker::{MaskerConfig, SecretsMasker};
 use updraft_task_comms::message;
 use updraft_task_comms::session::{
-    Assignment, Conclusion, Event, Moment, SessionConfig, StopReason, TaskSession,
+    Assignment, Event, Moment, SessionConfig, StopReason, TaskSession,
 };
 
-use crate::rows::Rows;
+use crate::rows::{self, Outcome, Rows, pause_before};
 use crate::running::Running;
-use crate::supervision::{Supervision, pause};
+use crate::supervision::Supervision;
 
 /// Attempts to get a child or to reach the store before a workload is given back.
 const ATTEMPTS_MAX: u32 = 8;
@@ -45,17 +45,6 @@ pub struct WorkerOptions {
 #[derive(Clone, Debug)]
 pub struct BundleFolder {
     pub path: PathBuf,
-}
-
-/// What became of a workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The row says how the task ended.
-    Settled,
-    /// The row refused the start.
-    Refused,
-    /// The row could not be moved on; why.
-    Unsettled(String),
 }
 
 /// Runs workloads. A cheap handle.
@@ -106,7 +95,7 @@ impl Worker {
         // Waiting longer serves nobody: an early end of the last task ends the wait.
         let _ = tokio::time::timeout(grace, shared.running.until_empty()).await;
         let ids = shared.running.all();
-        let handed_back = shared.store.retry(|| self.hand_back(&ids)).await;
+        let handed_back = rows::hand_back(&shared.store, &shared.clock, &shared.ids, &ids).await;
         shared.running.stop_all(StopReason::Superseded);
         if let Ok(count @ 1..) = handed_back {
             info!(
@@ -115,25 +104,6 @@ impl Worker {
             );
         }
         handed_back.map(|_| ())
-    }
-
-    async fn hand_back(&self, ids: &[TaskInstanceId]) -> Result<usize, updraft_store::Error> {
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let mut tx = self.shared.store.write().await?;
-        let mut successions = Vec::new();
-        for id in ids {
-            let ti = tx.lock_task_instance(*id).await?;
-            if ti.is_some_and(|ti| ti.state.is_executing()) {
-                let new = TaskInstanceId(self.shared.ids.uuid());
-                successions.push(Succession { old: *id, new });
-            }
-        }
-        tx.reset_orphans(&successions, self.shared.clock.now())
-            .await?;
-        tx.commit().await?;
-        Ok(successions.len())
     }
 
     /// Runs one workload to its end.
@@ -170,7 +140,8 @@ impl Worker {
             shared.clock.clone(),
         );
         let conclusion = supervision.run(stops).await;
-        self.conclude(&workload, &rows, conclusion).await
+        rows.conclude(&workload, conclusion, &shared.tasks.shutdown())
+            .await
     }
 
     /// Forks a child; waits for a zygote that is being replaced.
@@ -183,7 +154,7 @@ impl Worker {
                     warn!(%error, "failed to fork a task; trying again");
                     tokio::select! {
                         () = shutdown.cancelled() => return Err("Updraft is stopping".to_owned()),
-                        () = pause(attempt) => attempt += 1,
+                        () = self.shared.clock.sleep(pause_before(attempt)) => attempt += 1,
                     }
                 }
                 Err(error) => return Err(error.to_string()),
@@ -204,38 +175,11 @@ impl Worker {
         }
         Outcome::Unsettled(why)
     }
-
-    async fn conclude(&self, workload: &Workload, rows: &Rows, conclusion: Conclusion) -> Outcome {
-        match conclusion {
-            Conclusion::Completed { state, .. } => {
-                info!(dag_id = %workload.dag_id, run_id = %workload.run_id, task_id = %workload.task_id, map_index = %workload.map_index, try_number = workload.try_number, state, "a task ended");
-                Outcome::Settled
-            }
-            Conclusion::Superseded { .. } => rows.after_superseded(workload).await,
-            Conclusion::Refused(_) => Outcome::Refused,
-            Conclusion::NotStarted { why } => Outcome::Unsettled(why),
-            Conclusion::Crashed(crash) => {
-                warn!(dag_id = %workload.dag_id, run_id = %workload.run_id, task_id = %workload.task_id, map_index = %workload.map_index, try_number = workload.try_number, reason = %crash.reason, "a task ended without an outcome");
-                rows.crashed(&crash).await
-            }
-            Conclusion::Undelivered {
-                outcome, failure, ..
-            } => {
-                let mut attempt = 0;
-                while attempt < ATTEMPTS_MAX && !self.shared.tasks.shutdown().is_cancelled() {
-                    pause(attempt).await;
-                    attempt += 1;
-                    if rows.clone().finish((*outcome).clone()).await.is_ok() {
-                        return Outcome::Settled;
-                    }
-                }
-                Outcome::Unsettled(format!("{:?}", failure.error.error))
-            }
-        }
-    }
 }
 
-fn assignment_of(workload: &Workload) -> Option<Assignment> {
+/// What a session has to know of a workload; `None` when it belongs to no Dag version.
+#[must_use]
+pub fn assignment_of(workload: &Workload) -> Option<Assignment> {
     Some(Assignment {
         ti: message::TaskInstance {
             id: workload.ti_id.0,

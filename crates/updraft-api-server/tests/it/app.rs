@@ -14,7 +14,7 @@ use updraft_dag_run::RunRules;
 use updraft_model::DagVersionId;
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::serialized::SerializedDag;
-use updraft_runtime::{Ids, Tasks};
+use updraft_runtime::{Clock, Ids, Tasks};
 use updraft_store::{
     DagAssets, FileError, Keyring, ParsedDag, ParsedFile, Store, StoreOptions, Tx, UserAccount,
 };
@@ -60,12 +60,19 @@ impl App {
             keyring: Keyring::parse(FERNET_KEY).unwrap(),
             connections_max: 4,
             lock_wait: std::time::Duration::from_secs(5),
+            gate: updraft_store::Gate::default(),
         })
         .await
         .unwrap();
         store.migrate().await.unwrap();
         seed(&store).await;
-        let state = ApiState::new(store.clone(), settings(&home, config), Tasks::new());
+        let state = ApiState::new(
+            store.clone(),
+            settings(&home, config),
+            Tasks::new(),
+            Clock::machine(),
+            Ids::random(),
+        );
         let server = ApiServer { state };
         let mut app = Self {
             router: server.router(),

@@ -31,6 +31,7 @@ async fn a_change_by_anybody_shows_in_the_very_next_answer() {
         keyring: Keyring::parse("81HqDtbqAywKSOumSha3BhWNOdQ26slT6K0YaZeZyPs=").unwrap(),
         connections_max: 4,
         lock_wait: std::time::Duration::from_secs(5),
+        gate: updraft_store::Gate::default(),
     })
     .await
     .unwrap();

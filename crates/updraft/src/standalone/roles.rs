@@ -10,7 +10,7 @@ use updraft_config::Settings;
 use updraft_dag_processor::DagProcessor;
 use updraft_executor::LocalExecutor;
 use updraft_python::{PythonRuntime, Zygote};
-use updraft_runtime::{OnExit, Tasks};
+use updraft_runtime::{Clock, Ids, OnExit, Tasks};
 use updraft_scheduler::Scheduler;
 use updraft_store::{Dialect, Store};
 use updraft_worker::Worker;
@@ -61,6 +61,8 @@ pub(super) async fn start(
         store.clone(),
         options::api(settings, &keys, &python),
         tasks.clone(),
+        Clock::machine(),
+        Ids::random(),
     );
     let server = ApiServer { state };
     tasks.spawn(
@@ -76,14 +78,15 @@ pub(super) async fn start(
     let scheduler = Scheduler::start(
         store.clone(),
         executor.clone(),
-        events,
         options::scheduler(settings, is_alone, &host),
+        Clock::machine(),
+        Ids::random(),
     )
     .await?;
     tasks.spawn(
         "scheduler",
         OnExit::Shutdown,
-        scheduler.run(tasks.shutdown()),
+        scheduler.run(events, tasks.shutdown()),
     );
 
     let processor = DagProcessor::start(
