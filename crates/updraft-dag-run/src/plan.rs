@@ -6,7 +6,7 @@ use serde_json::Value;
 use updraft_model::dag_run::NewDagRun;
 use updraft_model::serialized::SerializedDag;
 use updraft_model::task_instance::NewTaskInstance;
-use updraft_model::{RunId, TaskInstanceId, TaskInstanceState};
+use updraft_model::{DagRunType, RunId, TaskInstanceId, TaskInstanceState};
 use updraft_planning::integrity::{Identity, new_task_instance, plan_new_task_instances};
 use updraft_timetable::{Timetable, isoformat, isoformat_at};
 use uuid::Uuid;
@@ -94,13 +94,16 @@ pub fn plan_dag_run(
 fn require_runnable(request: &RunRequest, context: &Context<'_>) -> Result<(), Refusal> {
     let dag = context.dag;
     let dag_id = dag.dag_id.clone();
-    if dag.has_import_errors {
-        return Err(Refusal::ImportErrors(dag_id));
-    }
-    if dag.is_stale {
-        return Err(Refusal::Stale(dag_id));
-    }
     let run_type = request.run_type;
+    // Quirk §2.8: a backfill only asks whether the Dag was ever serialized.
+    if run_type != DagRunType::Backfill {
+        if dag.has_import_errors {
+            return Err(Refusal::ImportErrors(dag_id));
+        }
+        if dag.is_stale {
+            return Err(Refusal::Stale(dag_id));
+        }
+    }
     let allowed = dag
         .allowed_run_types
         .as_ref()

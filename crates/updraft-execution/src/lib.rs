@@ -7,15 +7,26 @@
 //! Start with [`Channels`]; [`answer`] is the table of what a child may ask.
 
 mod answer;
+mod backfill;
 mod burial;
 mod channels;
 mod clearing;
 mod failure;
 mod log_file;
+mod run_apply;
+mod run_view;
+mod structures;
 
 pub use answer::{AnswerOptions, Asker, TaskAsker, answer};
+pub use backfill::{
+    BACKFILL_DATES_MAX, BackfillError, BackfillRules, BackfillWish, Filler, Progress,
+    create_backfill, preview_backfill,
+};
 pub use burial::{bury, fail_fast, release_restarting};
 pub use channels::Channels;
-pub use clearing::{ClearOrder, Cleared, clear};
+pub use clearing::{ClearOrder, Cleared, Clearing, by_run};
 pub use failure::failure_of;
 pub use log_file::LogFile;
+pub use run_apply::{Applied, apply_task_instances};
+pub use run_view::{ViewOf, load_view};
+pub use structures::Structures;

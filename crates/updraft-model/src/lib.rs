@@ -7,6 +7,7 @@
 //! [`dag_run`]; [`serialized`] reads the serialized Dag that the Python child sends.
 
 pub mod asset;
+pub mod backfill;
 pub mod callback;
 pub mod connection;
 pub mod dag;

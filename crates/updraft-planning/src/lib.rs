@@ -13,7 +13,7 @@
 //! | when a failed task is tried again | [`retry`] | [`retry::next_retry_at`] |
 //! | what a process that ended means | [`executor_event`] | [`executor_event::plan_executor_event`] |
 //! | clearing, marking, timing out, failing fast | [`clear`], [`mark`], [`run_timeout`], [`fail_fast`] | |
-//! | which runs a backfill makes | [`backfill`] | [`backfill::plan_backfill`] |
+//! | which runs a backfill makes | [`backfill`] | [`backfill::plan_backfill`], [`backfill::plan_entry`] |
 //!
 //! One look at a running run asks, in this order: has it timed out
 //! ([`run_timeout::plan_run_timeout`]); did its Dag change ([`integrity::plan_integrity`]); what

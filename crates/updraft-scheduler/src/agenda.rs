@@ -13,6 +13,10 @@ const DIRTY_RUNS_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Agenda {
     dirty: BTreeSet<RunKey>,
+    /// Marked runs of backfills: they wait until no ordinary run is marked.
+    dirty_of_backfills: BTreeSet<RunKey>,
+    /// Running runs that belong to backfills, as far as they were met.
+    of_backfills: BTreeSet<RunKey>,
     /// Look at every running run.
     pub(crate) everything: bool,
     /// A Dag may be due.
@@ -60,11 +64,28 @@ impl Agenda {
 
     /// Marks a run as worth a look.
     pub(crate) fn mark(&mut self, key: RunKey) {
-        if self.dirty.len() < DIRTY_RUNS_MAX {
-            self.dirty.insert(key);
+        let dirty = if self.of_backfills.contains(&key) {
+            &mut self.dirty_of_backfills
+        } else {
+            &mut self.dirty
+        };
+        if dirty.len() < DIRTY_RUNS_MAX {
+            dirty.insert(key);
         } else {
             self.everything = true;
         }
+    }
+
+    /// Notes that a run belongs to a backfill, and so comes after ordinary ones.
+    pub(crate) fn note_backfill(&mut self, key: RunKey) {
+        if self.of_backfills.len() < DIRTY_RUNS_MAX {
+            self.of_backfills.insert(key);
+        }
+    }
+
+    /// The run has ended.
+    pub(crate) fn forget_backfill(&mut self, key: &RunKey) {
+        self.of_backfills.remove(key);
     }
 
     /// Looks at a run again at `at`, unless something happens to it before. `None`: never.
@@ -96,11 +117,13 @@ impl Agenda {
         }
     }
 
-    /// Takes up to `count` marked runs, in the order of their names.
+    /// Takes up to `count` marked runs: ordinary ones, then those of backfills, each in the order of
+    /// their names.
     pub(crate) fn take_runs(&mut self, count: usize) -> Vec<RunKey> {
         let mut taken = Vec::new();
         while taken.len() < count {
-            let Some(key) = self.dirty.pop_first() else {
+            let next = self.dirty.pop_first();
+            let Some(key) = next.or_else(|| self.dirty_of_backfills.pop_first()) else {
                 break;
             };
             taken.push(key);
@@ -110,7 +133,12 @@ impl Agenda {
 
     /// Whether something is to be looked at now.
     pub(crate) fn has_work(&self) -> bool {
-        self.everything || self.creation || self.starting || self.queueing || !self.dirty.is_empty()
+        self.everything
+            || self.creation
+            || self.starting
+            || self.queueing
+            || !self.dirty.is_empty()
+            || !self.dirty_of_backfills.is_empty()
     }
 
     /// When the next timer fires.
@@ -144,6 +172,22 @@ mod tests {
         }
         assert_eq!(agenda.take_runs(10), [key("r")]);
         assert_eq!(agenda.take_runs(10), []);
+    }
+
+    #[test]
+    fn runs_of_backfills_come_after_ordinary_ones() {
+        let mut agenda = Agenda::default();
+        agenda.note_backfill(key("a"));
+        for run in ["a", "c", "b"] {
+            agenda.mark(key(run));
+        }
+        assert_eq!(agenda.take_runs(2), [key("b"), key("c")]);
+        assert!(agenda.has_work());
+        assert_eq!(agenda.take_runs(2), [key("a")]);
+        agenda.forget_backfill(&key("a"));
+        agenda.mark(key("a"));
+        agenda.mark(key("b"));
+        assert_eq!(agenda.take_runs(1), [key("a")]);
     }
 
     #[test]

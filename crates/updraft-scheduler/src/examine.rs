@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
+use updraft_execution::{Applied, ViewOf, apply_task_instances, load_view};
 use updraft_model::dag_run::DagRun;
 use updraft_model::{DagRunState, DagRunType, DagVersionId};
 use updraft_planning::run::{RunEnd, RunPlan, plan_finish, plan_to_fixpoint};
@@ -13,11 +14,9 @@ use updraft_planning::run_timeout::plan_run_timeout;
 use updraft_store::{LockedRun, NewEventLog, RunKey, RunStateChange, Tx, VersionStamp};
 
 use crate::Error;
-use crate::apply::{Applied, apply_task_instances};
 use crate::callbacks::dag_callback;
 use crate::dags::CachedDag;
 use crate::scheduler::Scheduler;
-use crate::view::load_view;
 
 /// What a look at a run found.
 #[derive(Debug, Default)]
@@ -108,6 +107,14 @@ impl Scheduler {
         Ok(dag.map(|dag| (dag, stamp.id)))
     }
 
+    pub(crate) fn view_of<'a>(&self, locked: &'a LockedRun) -> ViewOf<'a> {
+        ViewOf {
+            run: &locked.run,
+            backfill_sort_ordinal: locked.backfill_sort_ordinal,
+            max_task_retry_delay: self.options.max_task_retry_delay,
+        }
+    }
+
     async fn plan_and_apply(
         &mut self,
         tx: &mut Tx,
@@ -117,14 +124,7 @@ impl Scheduler {
         now: Timestamp,
     ) -> Result<Findings, Error> {
         let run = &locked.run;
-        let view = load_view(
-            tx,
-            &dag.dag,
-            &dag.needs,
-            run,
-            self.options.max_task_retry_delay,
-        )
-        .await?;
+        let view = load_view(tx, &dag.dag, &dag.needs, &self.view_of(locked)).await?;
         let plan = match plan_run_timeout(&view, now) {
             Some(plan) => plan,
             None if locked.is_paused => plan_finish(&view, now),
@@ -199,6 +199,9 @@ impl Scheduler {
             self.pause_after_failures(tx, run, limit, now).await?;
         }
         self.followed.forget(run);
+        if let Some(backfill_id) = run.backfill_id {
+            self.end_run_of_backfill(tx, run, backfill_id, now).await?;
+        }
         // Quirk §2.2: runs of other types leave the flag as it is.
         if matches!(
             run.run_type,

@@ -6,16 +6,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tracing::info;
+use updraft_execution::{Applied, apply_task_instances, load_view};
 use updraft_model::DagVersionId;
 use updraft_model::dag_run::DagRun;
 use updraft_planning::integrity::plan_integrity;
 use updraft_store::{LockedRun, RunKey, Tx};
 
 use crate::Error;
-use crate::apply::{Applied, apply_task_instances};
 use crate::dags::CachedDag;
 use crate::scheduler::Scheduler;
-use crate::view::load_view;
 
 /// Runs whose version is remembered; beyond it the store is asked again.
 const RUNS_MAX: usize = 10_000;
@@ -65,14 +64,8 @@ impl Scheduler {
         {
             tx.repin_unfinished(&run.dag_id, &run.run_id, version)
                 .await?;
-            let view = load_view(
-                tx,
-                &dag.dag,
-                &dag.needs,
-                run,
-                self.options.max_task_retry_delay,
-            )
-            .await?;
+            let of = self.view_of(locked);
+            let view = load_view(tx, &dag.dag, &dag.needs, &of).await?;
             let plan = plan_integrity(&view, now);
             info!(dag_id = %run.dag_id, run_id = %run.run_id, dag_version_id = %version, changes = plan.changes.len(), created = plan.created.len(), "a run follows the new version of its Dag");
             let applied =

@@ -12,7 +12,7 @@
 //! when, [`examine`] one look at one run, [`queueing`] the critical section, [`upkeep`] the timers.
 
 mod agenda;
-mod apply;
+mod backfills;
 mod callbacks;
 mod create;
 mod dags;
@@ -24,7 +24,6 @@ mod run;
 mod scheduler;
 mod start;
 mod upkeep;
-mod view;
 mod workload;
 
 pub use dags::DagCache;

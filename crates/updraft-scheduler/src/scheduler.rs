@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use smol_str::SmolStr;
 use tracing::{info, warn};
+use updraft_dag_run::RunRules;
 use updraft_executor::{ExecutorEvent, LocalExecutor, Workload};
 use updraft_model::JobId;
 use updraft_model::job::{JobState, JobType};
@@ -47,6 +48,8 @@ pub struct SchedulerOptions {
     pub task_instance_heartbeat_timeout: Duration,
     /// `[scheduler] task_instance_heartbeat_timeout_detection_interval`.
     pub heartbeat_timeout_detection_interval: Duration,
+    /// What a run of a backfill may be.
+    pub run_rules: RunRules,
     /// `[updraft] full_scan_interval`.
     pub full_scan_interval: Duration,
     /// Nobody else uses the store: every other scheduler job in it is dead.
@@ -178,7 +181,10 @@ impl Scheduler {
     async fn mark_all(&mut self, now: Timestamp) -> Result<(), Error> {
         const RUNS_MAX: i64 = 10_000;
         let mut reader = self.store.read().await?;
-        for key in reader.load_runs_to_examine(now, RUNS_MAX).await? {
+        for (key, is_of_backfill) in reader.load_runs_to_examine(now, RUNS_MAX).await? {
+            if is_of_backfill {
+                self.agenda.note_backfill(key.clone());
+            }
             self.agenda.mark(key);
         }
         for key in reader.load_runs_of_paused_dags(RUNS_MAX).await? {

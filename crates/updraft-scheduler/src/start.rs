@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use tracing::info;
-use updraft_planning::run_start::{QueuedRun, StartView, plan_start};
+use updraft_planning::run_start::{BackfillOfRun, QueuedRun, StartView, plan_start};
 use updraft_store::{RunKey, StartCandidate, Tx};
 
 use crate::Error;
@@ -18,6 +18,7 @@ impl Scheduler {
         now: Timestamp,
     ) -> Result<Vec<RunKey>, Error> {
         let page = self.options.max_dagruns_per_loop;
+        tx.lock_starting().await?;
         let candidates = tx.lock_start_candidates(now, page).await?;
         // A full page may hide runs that could start; they are next.
         self.agenda.starting |= i64::try_from(candidates.len()).is_ok_and(|count| count == page);
@@ -31,6 +32,9 @@ impl Scheduler {
             if tx.start_dag_run(dag_id, run_id, now).await? {
                 info!(%dag_id, %run_id, "started a Dag run");
                 started.push(candidate.key.clone());
+                if candidate.backfill.is_some() {
+                    self.agenda.note_backfill(candidate.key.clone());
+                }
             }
         }
         if started.is_empty() {
@@ -48,9 +52,21 @@ fn view_of(candidates: &[StartCandidate]) -> StartView {
     };
     for (place, candidate) in candidates.iter().enumerate() {
         let dag_id = &candidate.key.dag_id;
+        // The store gives none of a backfill that is paused.
+        let backfill = candidate.backfill.map(|backfill| BackfillOfRun {
+            backfill_id: backfill.id,
+            max_active_runs: backfill.max_active_runs,
+            sort_ordinal: backfill.sort_ordinal,
+            is_paused: false,
+        });
         let running = u32::try_from(candidate.running).unwrap_or(u32::MAX);
-        view.running
-            .insert((dag_id.clone(), candidate.backfill_id), running);
+        view.running.insert(
+            (
+                dag_id.clone(),
+                backfill.map(|backfill| backfill.backfill_id),
+            ),
+            running,
+        );
         view.queued.push(QueuedRun {
             id: i64::try_from(place).unwrap_or(i64::MAX),
             dag_id: dag_id.clone(),
@@ -60,7 +76,7 @@ fn view_of(candidates: &[StartCandidate]) -> StartView {
             // The store gives only runs of Dags that are neither.
             dag_is_paused: false,
             dag_is_stale: false,
-            backfill: None,
+            backfill,
         });
     }
     view

@@ -18,6 +18,9 @@ use crate::Error;
 use crate::scheduler::{Scheduler, SchedulerOptions};
 use crate::workload::workload_of;
 
+/// Pause between two looks at backfills that nobody finished. Fixed, as in Airflow.
+const BACKFILLS_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Orphans that one transaction takes over.
 const ORPHANS_PER_STEP: i64 = 1_000;
 
@@ -28,6 +31,7 @@ pub(crate) struct Upkeep {
     scan: Timer,
     orphans: Timer,
     silent: Timer,
+    backfills: Timer,
     /// Workloads that ended without their row saying how.
     unfinished: Vec<(TaskInstanceId, String)>,
 }
@@ -60,13 +64,20 @@ impl Upkeep {
             scan: later(options.full_scan_interval),
             orphans: at_once(options.orphaned_tasks_check_interval),
             silent: later(options.heartbeat_timeout_detection_interval),
+            backfills: at_once(BACKFILLS_INTERVAL),
             unfinished: Vec::new(),
         }
     }
 
     /// When the next timer fires.
     pub(crate) fn next(&self) -> Instant {
-        let timers = [&self.heartbeat, &self.scan, &self.orphans, &self.silent];
+        let timers = [
+            &self.heartbeat,
+            &self.scan,
+            &self.orphans,
+            &self.silent,
+            &self.backfills,
+        ];
         timers
             .map(|timer| timer.next)
             .into_iter()
@@ -95,6 +106,10 @@ impl Scheduler {
         }
         if self.upkeep.silent.is_due(monotonic) {
             self.find_silent(now).await?;
+        }
+        if self.upkeep.backfills.is_due(monotonic) && self.tend_backfills(now).await? {
+            // There is more to do.
+            self.upkeep.backfills.next = self.clock.monotonic();
         }
         if self.upkeep.scan.is_due(monotonic) {
             self.agenda.on_change(Change::Everything);

@@ -239,7 +239,30 @@ impl Tx {
         Ok(self.execute("set the note of a Dag run", statement).await? == 1)
     }
 
-    /// Lets an unpinned run follow another version from now on.
+    /// Takes a run for the rest of the transaction, waiting for whoever has it. `None`: there is no
+    /// such run.
+    pub async fn hold_dag_run(
+        &mut self,
+        dag_id: &DagId,
+        run_id: &RunId,
+    ) -> Result<Option<DagRun>, Error> {
+        let statement = sqlx::query(assembled(format!(
+            "SELECT {DAG_RUN_COLUMNS}
+               FROM dag_run
+              WHERE dag_id = $1 AND run_id = $2
+              {}",
+            self.dialect().for_update("dag_run")
+        )))
+        .bind(dag_id.as_str())
+        .bind(run_id.as_str());
+        self.fetch_optional("hold a Dag run", statement)
+            .await?
+            .as_ref()
+            .map(dag_run_from)
+            .transpose()
+    }
+
+    /// Moves a run to another version; `None` leaves the version of its bundle as it is.
     pub async fn set_created_dag_version(
         &mut self,
         dag_id: &DagId,
@@ -249,7 +272,7 @@ impl Tx {
     ) -> Result<(), Error> {
         let statement = sqlx::query(
             "UPDATE dag_run
-                SET created_dag_version_id = $3, bundle_version = $4
+                SET created_dag_version_id = $3, bundle_version = COALESCE($4, bundle_version)
               WHERE dag_id = $1 AND run_id = $2",
         )
         .bind(dag_id.as_str())

@@ -14,7 +14,7 @@
 //! JSON and UUIDs are text, durations are seconds.
 //!
 //! # Locks
-//! A transaction that locks rows of several tables does so in this order: `dag_run`,
+//! A transaction that locks rows of several tables does so in this order: `backfill`, `dag_run`,
 //! `task_instance`, `slot_pool`. On SQLite there is one writer at a time, so order does not matter;
 //! on PostgreSQL breaking it means deadlocks. No network call, channel send or Python runs inside a
 //! transaction. Serialization failures, deadlocks and a busy file are retried in one place,
@@ -29,6 +29,7 @@ extern crate self as updraft_store;
 
 mod asset;
 mod asset_event;
+mod backfill;
 mod callback;
 mod change;
 mod clear;
@@ -89,7 +90,7 @@ pub use parse::{FileError, NewDagWarning, ParseOutcome, ParsedDag, ParsedFile};
 pub use scheduling::apply::{Deferral, TaskInstanceUpdate};
 pub use scheduling::lost::BuriedTry;
 pub use scheduling::queueing::{ActiveCount, QueueCandidate, Workload};
-pub use scheduling::runs::StartCandidate;
+pub use scheduling::runs::{BackfillOfCandidate, StartCandidate};
 pub use scheduling::view::{LockedRun, SkipXCom, SlimTaskInstance, VersionStamp};
 pub use session::{Reader, Tx};
 pub use state_store::AssetStateWriter;

@@ -8,6 +8,7 @@
 //! conditions with bound values, [`order`] maps the API's attribute names to columns.
 
 mod admin;
+mod backfill;
 mod cursor;
 mod dag;
 mod dag_run;
@@ -19,6 +20,7 @@ mod version;
 mod xcom;
 
 pub use admin::{ConnectionFilter, EventLogFilter, JobFilter, PoolFilter, VariableFilter};
+pub use backfill::BackfillFilter;
 pub use cursor::{Cursor, CursorValue};
 pub use dag::{DagFilter, DagRunCount, DagTagFilter, DagWarningFilter, ImportErrorFilter};
 pub use dag_run::DagRunFilter;

@@ -119,6 +119,29 @@ impl Reader {
 }
 
 impl Tx {
+    /// Takes all rows of a run for the rest of the transaction, by task and map index.
+    pub async fn hold_task_instances(
+        &mut self,
+        dag_id: &DagId,
+        run_id: &RunId,
+    ) -> Result<Vec<TaskInstance>, Error> {
+        let statement = sqlx::query(assembled(format!(
+            "SELECT {TASK_INSTANCE_COLUMNS}
+               FROM task_instance
+              WHERE dag_id = $1 AND run_id = $2
+              ORDER BY task_id, map_index
+              {}",
+            self.dialect().for_update("task_instance")
+        )))
+        .bind(dag_id.as_str())
+        .bind(run_id.as_str());
+        self.fetch_all("hold the task instances of a run", statement)
+            .await?
+            .iter()
+            .map(task_instance_from)
+            .collect()
+    }
+
     /// Creates rows, any number of them. Rows that exist already are left as they are.
     ///
     /// Returns how many were created.

@@ -1,9 +1,7 @@
 //! Clears task instances, and the runs they belong to with them.
 
-use std::collections::BTreeMap;
-
 pub(crate) use updraft_execution::ClearOrder;
-use updraft_execution::Cleared;
+use updraft_execution::{Cleared, Clearing, by_run};
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
 use updraft_planning::clear::{RunAfterClear, RunningInstances, StillRunning};
@@ -20,21 +18,15 @@ pub(crate) async fn clear(
     order: ClearOrder,
 ) -> Result<Vec<TaskInstanceId>, ApiError> {
     let now = state.clock().now();
-    let mut by_run: BTreeMap<RunKey, Vec<TaskInstance>> = BTreeMap::new();
-    for row in rows {
-        let key = RunKey {
-            dag_id: row.dag_id.clone(),
-            run_id: row.run_id.clone(),
-        };
-        by_run.entry(key).or_default().push(row.clone());
-    }
+    let by_run = by_run(rows.to_vec());
     let store = state.store();
     let cleared: Result<Vec<TaskInstanceId>, StillRunning> = store
         .retry(|| async {
             let mut tx = store.write().await?;
             let mut ids = Vec::new();
+            let mut clearing = Clearing::new(order, state.ids());
             for (key, rows) in &by_run {
-                match updraft_execution::clear(&mut tx, key, rows, order, state.ids(), now).await? {
+                match clearing.clear(&mut tx, key, rows, now).await? {
                     Cleared::Rows(new) => ids.extend(new),
                     Cleared::StillRunning(refusal) => return Ok(Err(refusal)),
                     Cleared::NoRun => {}
@@ -86,7 +78,8 @@ pub(crate) async fn add_new_tasks(
             let mut tx = store.write().await?;
             // Rows that exist stay as they are.
             tx.create_task_instances(&rows, now).await?;
-            updraft_execution::clear(&mut tx, key, &[], order, state.ids(), now).await?;
+            let mut clearing = Clearing::new(order, state.ids());
+            clearing.clear(&mut tx, key, &[], now).await?;
             tx.commit().await
         })
         .await?;

@@ -17,7 +17,7 @@ use updraft_task_comms::session::Failure;
 
 use super::task_instance::{dates, run_ids};
 use super::{AnswerOptions, Outcome, TaskAsker, stored};
-use crate::clearing::{ClearOrder, clear};
+use crate::clearing::{ClearOrder, Clearing};
 use crate::failure::rejected;
 
 /// Random characters in the ids of runs that may share an instant.
@@ -176,7 +176,8 @@ async fn reset(
         run_on_latest_version: None,
         rerun_with_latest_version: false,
     };
-    stored(clear(tx, &key, &rows, order, &options.ids, options.clock.now()).await)?;
+    let mut clearing = Clearing::new(order, &options.ids);
+    stored(clearing.clear(tx, &key, &rows, options.clock.now()).await)?;
     Ok(())
 }
 

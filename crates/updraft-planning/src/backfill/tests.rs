@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -24,15 +26,19 @@ fn ticks(from: Timestamp, to: Timestamp, every: SignedDuration) -> Vec<BackfillT
     let dates = dates.take_while(|date| *date <= to);
     // The default cron timetable gives intervals without length.
     let tick = |date| BackfillTick {
-        logical_date: date,
-        data_interval: (date, date),
         run_after: date,
+        data_interval: Some((date, date)),
+        partition_key: None,
+        partition_date: None,
     };
     dates.map(tick).collect()
 }
 
 fn request_of(vector: &Value) -> BackfillRequest {
-    let date = |key: &str| instant(vector[key].as_str().unwrap());
+    let date = |key: &str| WrittenDate {
+        at: instant(vector[key].as_str().unwrap()),
+        offset: Offset::UTC,
+    };
     BackfillRequest {
         from_date: date("from"),
         to_date: date("to"),
@@ -42,14 +48,14 @@ fn request_of(vector: &Value) -> BackfillRequest {
             BackfillOrder::OldestFirst
         },
         reprocess: match vector["reprocess"].as_str() {
-            Some("failed") => Reprocess::Failed,
-            Some("completed") => Reprocess::Completed,
-            _ => Reprocess::None,
+            Some("failed") => ReprocessBehavior::Failed,
+            Some("completed") => ReprocessBehavior::Completed,
+            _ => ReprocessBehavior::None,
         },
     }
 }
 
-fn check_backfill(vector: &Value) -> Result<(), String> {
+fn check_vector(vector: &Value) -> Result<(), String> {
     let past = if vector["task_depends_on_past"] == json!(true) {
         "past"
     } else {
@@ -67,7 +73,7 @@ fn check_backfill(vector: &Value) -> Result<(), String> {
         0 => Vec::new(),
         hours => {
             let every = SignedDuration::from_hours(hours);
-            ticks(request.from_date, request.to_date, every)
+            ticks(request.from_date.at, request.to_date.at, every)
         }
     };
     let day = |day: &Value| {
@@ -83,21 +89,32 @@ fn check_backfill(vector: &Value) -> Result<(), String> {
         dag: &dag,
         timetable_is_periodic: hours > 0,
         has_active_backfill: false,
-        ticks: &ticks,
-        existing: &existing.collect(),
     };
-    let entries = match plan_backfill(&request, &view, instant(NOW)) {
-        Ok(entries) => entries,
-        Err(error) => return expect_eq("error", Some(class_of(&error)), vector["error"].as_str()),
-    };
+    let existing: BTreeMap<Timestamp, ExistingRun> = existing.collect();
+    let now = instant(NOW);
+    if let Err(error) = check_backfill(&request, &view, now) {
+        return expect_eq("error", Some(class_of(&error)), vector["error"].as_str());
+    }
+    let entries: Vec<(BackfillEntry, BackfillAction)> = plan_backfill(request.order, ticks, now)
+        .into_iter()
+        .map(|entry| {
+            let run = existing.get(&entry.tick.logical_date().unwrap());
+            let action = plan_entry(&entry.tick, run, request.reprocess);
+            (entry, action)
+        })
+        .collect();
+    if entries.is_empty() {
+        let error = nothing_to_do(&request, &dag);
+        return expect_eq("error", Some(class_of(&error)), vector["error"].as_str());
+    }
     expect_eq("error", None, vector["error"].as_str())?;
-    let associations = entries.iter().map(|entry| {
-        let reason = match entry.action {
+    let associations = entries.iter().map(|(entry, action)| {
+        let reason = match action {
             BackfillAction::Skip(reason) => Some(reason.as_str()),
             BackfillAction::Create | BackfillAction::Reprocess { .. } => None,
         };
         json!({
-            "ordinal": entry.sort_ordinal, "logical_date": entry.tick.logical_date.to_string(),
+            "ordinal": entry.sort_ordinal, "logical_date": entry.tick.logical_date().unwrap().to_string(),
             "has_run": reason.is_none(), "exception_reason": reason,
         })
     });
@@ -108,7 +125,7 @@ fn check_backfill(vector: &Value) -> Result<(), String> {
     )?;
     let mut cleared = entries
         .iter()
-        .filter_map(|entry| match entry.action {
+        .filter_map(|(_, action)| match action {
             BackfillAction::Reprocess { run_id } => Some(format!("old{run_id}")),
             BackfillAction::Create | BackfillAction::Skip(_) => None,
         })
@@ -125,5 +142,79 @@ fn check_backfill(vector: &Value) -> Result<(), String> {
 #[test]
 fn backfills_make_the_runs_that_airflow_makes() {
     let select = |vector: &Value| vector["group"] == json!("backfill");
-    check_vectors("dagrun_creation", select, &[], check_backfill);
+    check_vectors("dagrun_creation", select, &[], check_vector);
+}
+
+fn request(from: &str, to: &str) -> BackfillRequest {
+    let date = |text: &str| WrittenDate {
+        at: instant(text),
+        offset: Offset::constant(2),
+    };
+    BackfillRequest {
+        from_date: date(from),
+        to_date: date(to),
+        order: BackfillOrder::OldestFirst,
+        reprocess: ReprocessBehavior::None,
+    }
+}
+
+#[test]
+fn refusals_show_dates_as_they_were_written() {
+    let dag = dag("x:");
+    let view = BackfillView {
+        dag: &dag,
+        timetable_is_periodic: true,
+        has_active_backfill: true,
+    };
+    let wrong = request("2026-01-05T00:00:00Z", "2026-01-04T00:00:00.5Z");
+    assert_eq!(
+        check_dry_run(&wrong, &view, instant(NOW))
+            .unwrap_err()
+            .to_string(),
+        "from_date (2026-01-05T02:00:00+02:00) must not be after to_date \
+         (2026-01-04T02:00:00.500000+02:00)."
+    );
+    assert_eq!(
+        nothing_to_do(&wrong, &dag).to_string(),
+        "No runs to create for Dag d in the range [2026-01-05 02:00:00+02:00, 2026-01-04 \
+         02:00:00.500000+02:00]"
+    );
+    // Only somebody who means it is in the way of another backfill.
+    let good = request("2026-01-01T00:00:00Z", "2026-01-04T00:00:00Z");
+    assert_eq!(check_dry_run(&good, &view, instant(NOW)), Ok(()));
+    assert!(matches!(
+        check_backfill(&good, &view, instant(NOW)),
+        Err(Error::AlreadyRunning { .. })
+    ));
+}
+
+#[test]
+fn a_partition_has_no_interval_and_gets_another_run_beside_the_old_one() {
+    let date = instant("2026-01-02T00:00:00Z");
+    let partition = BackfillTick {
+        run_after: date,
+        data_interval: None,
+        partition_key: Some("2026-01-02".to_owned()),
+        partition_date: Some(date),
+    };
+    let planned = plan_backfill(
+        BackfillOrder::NewestFirst,
+        vec![partition.clone()],
+        instant("2026-01-01T00:00:00Z"),
+    );
+    assert_eq!(planned.len(), 1, "a partition in the future is filled, too");
+    let run = |state| Some(ExistingRun { id: 1, state });
+    let action = |state, reprocess| plan_entry(&partition, run(state).as_ref(), reprocess);
+    assert_eq!(
+        action(DagRunState::Success, ReprocessBehavior::Completed),
+        BackfillAction::Create
+    );
+    assert_eq!(
+        action(DagRunState::Success, ReprocessBehavior::Failed),
+        BackfillAction::Skip(SkipReason::AlreadyExists)
+    );
+    assert_eq!(
+        action(DagRunState::Queued, ReprocessBehavior::Completed),
+        BackfillAction::Skip(SkipReason::InFlight)
+    );
 }

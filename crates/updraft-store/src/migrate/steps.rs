@@ -22,4 +22,10 @@ pub(super) const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0002_triggers.sql"),
         postgres: include_str!("../../migrations/postgres/0002_triggers.sql"),
     },
+    Step {
+        number: 4,
+        description: "backfill",
+        sqlite: include_str!("../../migrations/sqlite/0004_backfill.sql"),
+        postgres: include_str!("../../migrations/postgres/0004_backfill.sql"),
+    },
 ];

@@ -10,7 +10,10 @@ use crate::change::Change;
 use crate::dag::{dag_columns, dag_from};
 use crate::dag_run::{DAG_RUN_COLUMNS, RunKey, dag_run_from};
 use crate::row::{Columns, assembled, micros, micros_or_null};
-use crate::{Error, Reader, Tx};
+use crate::{Dialect, Error, Reader, Tx};
+
+/// The advisory lock of the step that starts runs.
+const STARTING_LOCK: i64 = 7_310_544;
 
 /// A queued run that may start if its Dag has room.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +22,19 @@ pub struct StartCandidate {
     pub run_type: DagRunType,
     pub run_after: Timestamp,
     pub last_scheduling_decision: Option<Timestamp>,
-    pub backfill_id: Option<i64>,
     /// Of the Dag; 0 means no limit.
     pub max_active_runs: i32,
-    /// Running runs of the Dag that count against the same limit.
+    /// Running runs that count against the same limit: of the backfill, or else of the Dag.
     pub running: i64,
+    pub backfill: Option<BackfillOfCandidate>,
+}
+
+/// The backfill that a queued run belongs to. It is not paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackfillOfCandidate {
+    pub id: i64,
+    pub sort_ordinal: i32,
+    pub max_active_runs: i32,
 }
 
 impl Reader {
@@ -164,7 +175,18 @@ impl Tx {
         Ok(())
     }
 
-    /// Takes the queued runs that are due, of Dags with room for them, in the order of their start.
+    /// Takes the right to start runs for the rest of the transaction, waiting for whoever has it:
+    /// two schedulers that count at the same time would start too many.
+    pub async fn lock_starting(&mut self) -> Result<(), Error> {
+        if self.dialect() == Dialect::Postgres {
+            let statement = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(STARTING_LOCK);
+            self.execute("wait to start runs", statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the queued runs that are due, of Dags and backfills with room for them, in the order
+    /// of their start: those of backfills come last, each after those before it.
     pub async fn lock_start_candidates(
         &mut self,
         now: Timestamp,
@@ -172,9 +194,13 @@ impl Tx {
     ) -> Result<Vec<StartCandidate>, Error> {
         let statement = sqlx::query(assembled(format!(
             "SELECT r.dag_id, r.run_id, r.run_type, r.run_after, r.last_scheduling_decision,
-                    r.backfill_id, d.max_active_runs, COALESCE(active.running, 0)
+                    d.max_active_runs, COALESCE(active.running, 0), b.id, b.max_active_runs,
+                    e.sort_ordinal
                FROM dag_run AS r
                JOIN dag AS d ON d.dag_id = r.dag_id
+               LEFT JOIN backfill AS b ON b.id = r.backfill_id
+               LEFT JOIN backfill_dag_run AS e
+                 ON e.dag_run_id = r.id AND e.backfill_id = r.backfill_id
                LEFT JOIN (SELECT dag_id, COALESCE(backfill_id, 0) AS backfill, COUNT(*) AS running
                             FROM dag_run
                            WHERE state IN ('queued', 'running') AND state = 'running'
@@ -182,9 +208,13 @@ impl Tx {
                  ON active.dag_id = r.dag_id AND active.backfill = COALESCE(r.backfill_id, 0)
               WHERE r.state IN ('queued', 'running') AND r.state = 'queued' AND r.run_after <= $1
                 AND NOT d.is_paused AND NOT d.is_stale
-                AND (d.max_active_runs = 0 OR COALESCE(active.running, 0) < d.max_active_runs)
-              ORDER BY COALESCE(r.last_scheduling_decision, 0), COALESCE(active.running, 0),
-                       r.run_after, r.id
+                AND (b.id IS NULL OR NOT b.is_paused)
+                AND CASE WHEN b.id IS NOT NULL
+                         THEN COALESCE(active.running, 0) < b.max_active_runs
+                         ELSE d.max_active_runs = 0
+                              OR COALESCE(active.running, 0) < d.max_active_runs END
+              ORDER BY COALESCE(e.sort_ordinal, 0), COALESCE(r.last_scheduling_decision, 0),
+                       COALESCE(active.running, 0), r.run_after, r.id
               LIMIT $2
               {}",
             self.dialect().for_update_skip_locked("r"),
@@ -242,8 +272,19 @@ fn start_candidate_from(row: &AnyRow) -> Result<StartCandidate, Error> {
         run_type: columns.parsed()?,
         run_after: columns.instant()?,
         last_scheduling_decision: columns.instant_or_null()?,
-        backfill_id: columns.big_or_null()?,
         max_active_runs: columns.int()?,
         running: columns.big()?,
+        backfill: match (
+            columns.big_or_null()?,
+            columns.int_or_null()?,
+            columns.int_or_null()?,
+        ) {
+            (Some(id), Some(max_active_runs), Some(sort_ordinal)) => Some(BackfillOfCandidate {
+                id,
+                sort_ordinal,
+                max_active_runs,
+            }),
+            _ => None,
+        },
     })
 }

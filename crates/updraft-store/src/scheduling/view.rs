@@ -24,6 +24,8 @@ pub struct LockedRun {
     pub run: DagRun,
     pub is_paused: bool,
     pub is_stale: bool,
+    /// `backfill_dag_run.sort_ordinal`, when the run belongs to a backfill.
+    pub backfill_sort_ordinal: Option<i32>,
     /// The newest version of the Dag; `None` for a Dag that was never serialized.
     pub latest_version: Option<VersionStamp>,
 }
@@ -61,21 +63,23 @@ pub struct SkipXCom {
 }
 
 impl Reader {
-    /// The running runs that a pass may look at: due, of Dags that are neither paused nor stale.
-    /// The one that waited longest comes first.
+    /// The running runs that a pass may look at: due, of Dags that are neither paused nor stale,
+    /// each with whether it belongs to a backfill. Those that do come last; else the one that
+    /// waited longest comes first.
     pub async fn load_runs_to_examine(
         &mut self,
         now: Timestamp,
         limit: i64,
-    ) -> Result<Vec<RunKey>, Error> {
+    ) -> Result<Vec<(RunKey, bool)>, Error> {
         let statement = sqlx::query(
-            "SELECT r.dag_id, r.run_id
+            "SELECT r.dag_id, r.run_id,
+                    CASE WHEN r.backfill_id IS NULL THEN 0 ELSE 1 END AS is_of_backfill
                FROM dag_run AS r
                JOIN dag AS d ON d.dag_id = r.dag_id
               WHERE r.state IN ('queued', 'running')
                 AND r.state = 'running' AND r.run_after <= $1
                 AND NOT d.is_paused AND NOT d.is_stale
-              ORDER BY COALESCE(r.last_scheduling_decision, 0), r.run_after, r.id
+              ORDER BY is_of_backfill, COALESCE(r.last_scheduling_decision, 0), r.run_after, r.id
               LIMIT $2",
         )
         .bind(micros(now))
@@ -83,7 +87,14 @@ impl Reader {
         self.fetch_all("find running runs", statement)
             .await?
             .iter()
-            .map(run_key_from)
+            .map(|row| {
+                let mut columns = Columns::of("dag_run", row);
+                let key = RunKey {
+                    dag_id: columns.id()?,
+                    run_id: columns.id()?,
+                };
+                Ok((key, columns.flag()?))
+            })
             .collect()
     }
 
@@ -339,6 +350,7 @@ impl Tx {
             run: take_dag_run(&mut columns)?,
             is_paused: columns.flag()?,
             is_stale: columns.flag()?,
+            backfill_sort_ordinal: columns.int_or_null()?,
             latest_version: match (columns.uuid_or_null()?, columns.owned_or_null()?) {
                 (Some(id), Some(dag_hash)) => Some(VersionStamp {
                     id: DagVersionId(id),
@@ -378,9 +390,11 @@ fn slim_from(row: &AnyRow) -> Result<SlimTaskInstance, Error> {
 /// What [`Tx::lock_run`] runs.
 pub(crate) fn lock_run_sql(dialect: Dialect) -> String {
     format!(
-        "SELECT {}, d.is_paused, d.is_stale, v.id, v.dag_hash
+        "SELECT {}, d.is_paused, d.is_stale, e.sort_ordinal, v.id, v.dag_hash
                FROM dag_run AS r
                JOIN dag AS d ON d.dag_id = r.dag_id
+               LEFT JOIN backfill_dag_run AS e
+                 ON e.dag_run_id = r.id AND e.backfill_id = r.backfill_id
                LEFT JOIN dag_version AS v
                  ON v.dag_id = r.dag_id
                 AND v.version_number = (SELECT MAX(version_number)

@@ -7,6 +7,7 @@
 
 mod assets;
 mod backends;
+mod backfills;
 mod clearing;
 mod execution;
 mod fixtures;

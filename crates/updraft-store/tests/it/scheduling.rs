@@ -123,7 +123,7 @@ fn only_due_runs_of_live_dags_are_examined() {
             .await
             .unwrap();
         let due = tx.load_runs_to_examine(at(12), 10).await.unwrap();
-        let names: Vec<&str> = due.iter().map(|key| key.run_id.as_str()).collect();
+        let names: Vec<&str> = due.iter().map(|(key, _)| key.run_id.as_str()).collect();
         assert_eq!(
             names,
             ["r2", "r1"],

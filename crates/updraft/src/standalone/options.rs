@@ -248,6 +248,7 @@ pub(super) fn scheduler(settings: &Settings, is_alone: bool, host: &Host) -> Sch
         task_instance_heartbeat_timeout: config.task_instance_heartbeat_timeout,
         heartbeat_timeout_detection_interval: config
             .task_instance_heartbeat_timeout_detection_interval,
+        run_rules: run_rules(settings),
         full_scan_interval: settings.updraft.full_scan_interval,
         is_alone,
     }

@@ -1,19 +1,19 @@
 //! `updraft tasks clear`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use clap::Args;
 use regex::Regex;
-use updraft_execution::{ClearOrder, Cleared, clear};
+use updraft_execution::{ClearOrder, Cleared, Clearing, by_run};
 use updraft_model::filter::Page;
 use updraft_model::serialized::{SerializedDag, TaskIndex};
 use updraft_model::task_instance::TaskInstance;
-use updraft_model::{DagId, TaskId, TaskInstanceState};
+use updraft_model::{TaskId, TaskInstanceState};
 use updraft_planning::clear::selection::{Reach, companions};
 use updraft_planning::clear::{RunAfterClear, RunningInstances};
 use updraft_runtime::{Clock, Ids};
 use updraft_store::listing::{DagFilter, TaskInstanceFilter};
-use updraft_store::{Reader, RunKey, Store};
+use updraft_store::{Reader, Store};
 
 use crate::cli::access::Access;
 use crate::cli::dags::{date_range, latest, load_dags, require_serialized};
@@ -206,22 +206,16 @@ fn question(rows: &[TaskInstance]) -> String {
 
 /// Clears run by run; says how many rows were.
 async fn clear_rows(store: &Store, rows: Vec<TaskInstance>) -> Result<usize, Failure> {
-    let mut by_run: BTreeMap<RunKey, Vec<TaskInstance>> = BTreeMap::new();
-    for row in rows {
-        let dag_id: DagId = row.dag_id.clone();
-        let run_id = row.run_id.clone();
-        by_run
-            .entry(RunKey { dag_id, run_id })
-            .or_default()
-            .push(row);
-    }
     let mut count = 0;
-    for (key, rows) in &by_run {
+    for (key, rows) in &by_run(rows) {
         let now = Clock::machine().now();
         let cleared = store
             .retry(|| async {
                 let mut tx = store.write().await?;
-                let cleared = clear(&mut tx, key, rows, ORDER, &Ids::random(), now).await?;
+                let ids = Ids::random();
+                let cleared = Clearing::new(ORDER, &ids)
+                    .clear(&mut tx, key, rows, now)
+                    .await?;
                 tx.commit().await?;
                 Ok(cleared)
             })

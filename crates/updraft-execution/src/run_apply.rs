@@ -14,14 +14,17 @@ use updraft_store::{
 
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Applied {
+pub enum Applied {
     Whole,
     /// A row had moved since it was loaded. The transaction must not be committed.
     Lost,
 }
 
 /// Writes the task instances of a plan. The run's own end is the caller's next step.
-pub(crate) async fn apply_task_instances(
+///
+/// # Errors
+/// When the store fails; nothing may be committed then.
+pub async fn apply_task_instances(
     tx: &mut Tx,
     dag: &SerializedDag,
     run: &DagRun,
