@@ -249,7 +249,9 @@ impl Conversation<'_> {
                 let problem = format!("a Dag file has no state, found `{}`", outcome.state());
                 self.refuse(id, &problem);
             }
-            Ok(Request::TriggerStateChanges(_)) => self.refuse(id, "a Dag file runs no triggers"),
+            Ok(Request::TriggerStateChanges(_) | Request::AwaitOrders) => {
+                self.refuse(id, "a Dag file runs no triggers");
+            }
             Ok(Request::Unknown { message_type }) => {
                 let problem = format!("`{message_type}` is no request that a Dag file may make");
                 self.refuse(id, &problem);
@@ -263,7 +265,7 @@ impl Conversation<'_> {
         self.depends_on_outside = true;
         let answer = answer(&self.children.store, &Asker::dag_file(), request).await;
         if let Ok(Some(response)) = &answer {
-            self.output.learn_secrets(response);
+            self.output.masker().learn(response);
         }
         self.reply(id, &answer.map_err(|failure| failure.error));
     }

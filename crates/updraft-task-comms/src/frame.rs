@@ -9,7 +9,7 @@
 //! that cannot be used yields a [`BadFrame`] and the decoder carries on with the next one:
 //! a child that waits for an answer must get one, or it hangs for good.
 
-mod msgpack;
+pub(crate) mod msgpack;
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;

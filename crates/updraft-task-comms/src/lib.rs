@@ -20,5 +20,6 @@ pub mod line_splitter;
 pub mod log_line;
 pub mod masker;
 pub mod message;
+pub mod resumption;
 pub mod scalar;
 pub mod session;

@@ -67,6 +67,22 @@ pub fn child_line(line: &str, masker: &SecretsMasker, now: Timestamp) -> String 
     }
 }
 
+/// Turns one line of the triggerer child's log channel into a line of a file, and names the
+/// trigger that wrote it.
+pub fn trigger_line(line: &str, masker: &SecretsMasker, now: Timestamp) -> (Option<i64>, String) {
+    let Ok(Json::Object(mut entries)) = Json::parse(line) else {
+        return (None, child_line(line, masker, now));
+    };
+    let at = entries.iter().position(|(key, _)| key == "trigger_id");
+    let trigger = match at.map(|at| entries.remove(at).1) {
+        Some(Json::Int(id)) => Some(id),
+        _ => None,
+    };
+    let mut fields = in_file_order(entries, now);
+    masker.mask_json(&mut fields);
+    (trigger, written(&fields))
+}
+
 /// Turns one line of stdout or stderr into a line of the file.
 pub fn output_line(output: Output, line: &str, masker: &SecretsMasker, now: Timestamp) -> String {
     plain_line(

@@ -11,6 +11,7 @@ use std::fmt;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::json::{Json, write_json_string};
+use crate::message::Response;
 
 /// What a secret is replaced with.
 pub const REPLACEMENT: &str = "***";
@@ -115,6 +116,27 @@ impl SecretsMasker {
         self.remember_json(value, name);
         if self.secrets.len() > before {
             self.rebuild();
+        }
+    }
+
+    /// Adds what an answer tells a child in confidence. It must be known before the child can log
+    /// it, that is before the answer.
+    pub fn learn(&mut self, response: &Response) {
+        match response {
+            Response::ConnectionResult(connection) => {
+                for secret in [&connection.password, &connection.extra]
+                    .into_iter()
+                    .flatten()
+                {
+                    self.add(secret);
+                }
+            }
+            Response::VariableResult(variable) => {
+                if let Some(value) = &variable.value {
+                    self.add_named(value, &variable.key);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -21,6 +21,7 @@ mod conclusion;
 mod heartbeat;
 mod log;
 mod machine;
+pub mod triggerer;
 
 use std::time::Duration;
 

@@ -8,7 +8,6 @@ use updraft_task_comms::json::Json;
 use updraft_task_comms::line_splitter::Line;
 use updraft_task_comms::log_line::{self, Level, child_line, output_line, own_line};
 use updraft_task_comms::masker::{MaskerConfig, SecretsMasker};
-use updraft_task_comms::message::Response;
 
 /// Bytes of output that are kept of one parse. A file that prints more is printing by mistake.
 const LOGGED_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -41,26 +40,6 @@ impl Output {
 
     pub(super) fn masker(&mut self) -> &mut SecretsMasker {
         &mut self.masker
-    }
-
-    /// What the child was told in confidence does not belong into its log.
-    pub(super) fn learn_secrets(&mut self, response: &Response) {
-        match response {
-            Response::ConnectionResult(connection) => {
-                for secret in [&connection.password, &connection.extra]
-                    .into_iter()
-                    .flatten()
-                {
-                    self.masker.add(secret);
-                }
-            }
-            Response::VariableResult(variable) => {
-                if let Some(value) = &variable.value {
-                    self.masker.add_named(value, &variable.key);
-                }
-            }
-            _ => {}
-        }
     }
 
     /// A line of the log channel.

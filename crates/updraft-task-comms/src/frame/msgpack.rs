@@ -22,11 +22,20 @@ pub enum Malformed {
 }
 
 /// Returns the length of the array that starts at `at`, and where its first item starts.
-pub(super) fn array_header(bytes: &[u8], at: usize) -> Result<(u64, usize), Malformed> {
+pub(crate) fn array_header(bytes: &[u8], at: usize) -> Result<(u64, usize), Malformed> {
     let header = header(bytes, at)?;
     match header.kind {
         Kind::Array => Ok((header.children, header.end)),
-        _ => Err(unexpected("an array", bytes, at)),
+        Kind::Map | Kind::Other => Err(unexpected("an array", bytes, at)),
+    }
+}
+
+/// Returns the number of pairs of the map that starts at `at`, and where its first key starts.
+fn map_header(bytes: &[u8], at: usize) -> Result<(u64, usize), Malformed> {
+    let header = header(bytes, at)?;
+    match header.kind {
+        Kind::Map => Ok((header.children / 2, header.end)),
+        Kind::Array | Kind::Other => Err(unexpected("a map", bytes, at)),
     }
 }
 
@@ -45,7 +54,7 @@ pub(super) fn unsigned(bytes: &[u8], at: usize) -> Result<(u64, usize), Malforme
 }
 
 /// Returns the range of the value that starts at `at`.
-pub(super) fn value_at(bytes: &[u8], at: usize) -> Result<Range<usize>, Malformed> {
+pub(crate) fn value_at(bytes: &[u8], at: usize) -> Result<Range<usize>, Malformed> {
     let mut end = at;
     let mut pending: u64 = 1;
     while pending > 0 {
@@ -56,8 +65,25 @@ pub(super) fn value_at(bytes: &[u8], at: usize) -> Result<Range<usize>, Malforme
     Ok(at..end)
 }
 
+/// Where a key and its value are.
+pub(crate) type Pair = (Range<usize>, Range<usize>);
+
+/// Returns the pairs of the map that starts at `at`.
+pub(crate) fn pairs(bytes: &[u8], at: usize) -> Result<Vec<Pair>, Malformed> {
+    let (count, mut at) = map_header(bytes, at)?;
+    let mut pairs = Vec::new();
+    for _ in 0..count {
+        let key = value_at(bytes, at)?;
+        let value = value_at(bytes, key.end)?;
+        at = value.end;
+        pairs.push((key, value));
+    }
+    Ok(pairs)
+}
+
 enum Kind {
     Array,
+    Map,
     Other,
 }
 
@@ -85,7 +111,7 @@ fn header(bytes: &[u8], at: usize) -> Result<Header, Malformed> {
     };
     let (kind, children, end) = match marker {
         0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => scalar(0),
-        0x80..=0x8f => Ok((Kind::Other, u64::from(marker & 0x0f) * 2, at + 1)),
+        0x80..=0x8f => Ok((Kind::Map, u64::from(marker & 0x0f) * 2, at + 1)),
         0x90..=0x9f => Ok((Kind::Array, u64::from(marker & 0x0f), at + 1)),
         0xa0..=0xbf => scalar(usize::from(marker & 0x1f)),
         0xc1 => Err(Malformed::ReservedMarker { at }),
@@ -103,8 +129,8 @@ fn header(bytes: &[u8], at: usize) -> Result<Header, Malformed> {
         0xd4..=0xd8 => scalar((1 << (marker - 0xd4)) + 1),
         0xdc => Ok((Kind::Array, big_endian(bytes, at, at + 1, 2)?, at + 3)),
         0xdd => Ok((Kind::Array, big_endian(bytes, at, at + 1, 4)?, at + 5)),
-        0xde => Ok((Kind::Other, big_endian(bytes, at, at + 1, 2)? * 2, at + 3)),
-        0xdf => Ok((Kind::Other, big_endian(bytes, at, at + 1, 4)? * 2, at + 5)),
+        0xde => Ok((Kind::Map, big_endian(bytes, at, at + 1, 2)? * 2, at + 3)),
+        0xdf => Ok((Kind::Map, big_endian(bytes, at, at + 1, 4)? * 2, at + 5)),
     }?;
     if end > bytes.len() {
         return Err(Malformed::Truncated { at });

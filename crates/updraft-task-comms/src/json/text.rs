@@ -92,12 +92,13 @@ impl Serialize for JsonText {
 impl<'de> Deserialize<'de> for JsonText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut text = String::new();
-        ValueWriter::new(&mut text, write_iso_time).deserialize(deserializer)?;
+        ValueWriter::new(&mut text, Style::Plain).deserialize(deserializer)?;
         Ok(Self(text.into()))
     }
 }
 
-/// For `deserialize_with`: timestamps become Airflow's "serde" objects instead of text.
+/// For `deserialize_with`: timestamps become Airflow's "serde" objects instead of text, and keys
+/// that would make such an object of something else are refused, as Airflow refuses them.
 ///
 /// Payloads of trigger events end in `next_kwargs`, and the resumed task expects the
 /// datetime back that the trigger sent.
@@ -106,7 +107,7 @@ where
     D: Deserializer<'de>,
 {
     let mut text = String::new();
-    ValueWriter::new(&mut text, write_serde_time).deserialize(deserializer)?;
+    ValueWriter::new(&mut text, Style::Serde).deserialize(deserializer)?;
     Ok(JsonText(text.into()))
 }
 
@@ -156,19 +157,31 @@ fn write_serde_time(text: &mut String, time: UtcDateTime) {
     );
 }
 
+/// Keys by which Airflow's serde knows its own objects.
+const RESERVED_KEYS: [&str; 2] = ["__classname__", "__id__"];
+
+/// What becomes of values that JSON has no form for.
+#[derive(Clone, Copy)]
+enum Style {
+    /// Timestamps become text.
+    Plain,
+    /// Timestamps become objects of Airflow's serde.
+    Serde,
+}
+
 /// Writes whatever is deserialized as JSON text.
 struct ValueWriter<'a> {
     text: &'a mut String,
-    write_time: fn(&mut String, UtcDateTime),
+    style: Style,
     /// How many arrays and objects this value is in.
     depth: usize,
 }
 
 impl<'a> ValueWriter<'a> {
-    fn new(text: &'a mut String, write_time: fn(&mut String, UtcDateTime)) -> Self {
+    fn new(text: &'a mut String, style: Style) -> Self {
         Self {
             text,
-            write_time,
+            style,
             depth: 0,
         }
     }
@@ -241,16 +254,16 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
 
     /// The msgpack decoder hands extension values over as newtypes; time is the only one.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, extension: D) -> Result<(), D::Error> {
-        (self.write_time)(self.text, UtcDateTime::from_extension(extension)?);
+        let time = UtcDateTime::from_extension(extension)?;
+        match self.style {
+            Style::Plain => write_iso_time(self.text, time),
+            Style::Serde => write_serde_time(self.text, time),
+        }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self {
-            text,
-            write_time,
-            depth,
-        } = self.descend()?;
+        let Self { text, style, depth } = self.descend()?;
         text.push('[');
         let start = text.len();
         loop {
@@ -259,11 +272,7 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
                 text.push(',');
             }
             if items
-                .next_element_seed(ValueWriter {
-                    text,
-                    write_time,
-                    depth,
-                })?
+                .next_element_seed(ValueWriter { text, style, depth })?
                 .is_none()
             {
                 text.truncate(before);
@@ -275,11 +284,7 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Self {
-            text,
-            write_time,
-            depth,
-        } = self.descend()?;
+        let Self { text, style, depth } = self.descend()?;
         text.push('{');
         let start = text.len();
         loop {
@@ -287,16 +292,12 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
             if before > start {
                 text.push(',');
             }
-            if entries.next_key_seed(KeyWriter { text })?.is_none() {
+            if entries.next_key_seed(KeyWriter { text, style })?.is_none() {
                 text.truncate(before);
                 break;
             }
             text.push(':');
-            entries.next_value_seed(ValueWriter {
-                text,
-                write_time,
-                depth,
-            })?;
+            entries.next_value_seed(ValueWriter { text, style, depth })?;
         }
         text.push('}');
         Ok(())
@@ -306,6 +307,7 @@ impl<'de> Visitor<'de> for ValueWriter<'_> {
 /// Writes a key; like `json.dumps`, numbers, booleans and null become text.
 struct KeyWriter<'a> {
     text: &'a mut String,
+    style: Style,
 }
 
 impl<'de> DeserializeSeed<'de> for KeyWriter<'_> {
@@ -324,6 +326,9 @@ impl<'de> Visitor<'de> for KeyWriter<'_> {
     }
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<(), E> {
+        if matches!(self.style, Style::Serde) && RESERVED_KEYS.contains(&key) {
+            return Err(E::custom(format_args!("the key `{key}` is reserved")));
+        }
         write_json_string(self.text, key);
         Ok(())
     }

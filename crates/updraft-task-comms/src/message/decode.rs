@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
 
+use crate::frame;
 use crate::json::JSON_DEPTH_MAX;
 
 /// How deep a message nests before its values begin; the deepest is `DagFileParsingResult`.
@@ -30,8 +31,18 @@ pub(super) fn message_type(body: &[u8]) -> Result<String, DecodeError> {
     struct Tag {
         r#type: String,
     }
+    // Values may be nested deeper than the decoder goes, and the type is known all the same.
+    if let Some(found) = find_type(body) {
+        return Ok(found.to_owned());
+    }
     let tag: Tag = Tag::deserialize(&mut msgpack(body)).map_err(DecodeError::NoType)?;
     Ok(tag.r#type)
+}
+
+fn find_type(body: &[u8]) -> Option<&str> {
+    let text = |range| rmp_serde::from_slice::<&str>(&body[range]).ok();
+    let mut pairs = frame::msgpack::pairs(body, 0).ok()?.into_iter();
+    pairs.find_map(|(key, value)| (text(key) == Some("type")).then(|| text(value))?)
 }
 
 /// Decodes `body` into the variant of the enum `T` called `message_type`.

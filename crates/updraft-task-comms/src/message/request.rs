@@ -21,6 +21,9 @@ pub enum Request {
     DagFileParsingResult(DagFileParsingResult),
     /// What the triggers did; only the triggerer child sends it.
     TriggerStateChanges(TriggerStateChanges),
+    /// The triggerer child waits until there is something for it to do. Ours, not Airflow's: its
+    /// own runner only looks once a second.
+    AwaitOrders,
     /// A message this release does not know. It must be answered with an error.
     Unknown { message_type: String },
 }
@@ -94,11 +97,12 @@ impl Request {
         Ok(match message_type.as_str() {
             "MaskSecret" => Self::MaskSecret(decode::fields(&message_type, body)?),
             "ResendLoggingFD" => Self::ResendLoggingFD,
+            "AwaitOrders" => Self::AwaitOrders,
             "DagFileParsingResult" => {
                 Self::DagFileParsingResult(decode::fields(&message_type, body)?)
             }
             "TriggerStateChanges" => {
-                Self::TriggerStateChanges(decode::fields(&message_type, body)?)
+                Self::TriggerStateChanges(TriggerStateChanges::decode(&message_type, body)?)
             }
             _ => {
                 if let Some(outcome) = decode::variant(&message_type, body)? {

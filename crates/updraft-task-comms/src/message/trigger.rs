@@ -1,8 +1,11 @@
 //! Triggers: the conversation with the triggerer child.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::decode::{self, DecodeError};
+use crate::frame::msgpack;
 use crate::json::{self, JsonText};
 use crate::scalar::UtcDateTime;
 
@@ -41,6 +44,69 @@ pub struct TriggerEvent {
     /// A JSON object of XComs to store with the end state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xcoms: Option<JsonText>,
+    /// Why the event cannot be kept; nothing else is set then.
+    #[serde(skip)]
+    pub problem: Option<String>,
+}
+
+impl TriggerStateChanges {
+    /// Decodes the fields of a message body. An event that has no JSON form spoils only itself:
+    /// the child would not survive the refusal of the whole message, and all triggers with it.
+    pub(super) fn decode(message_type: &str, body: &Bytes) -> Result<Self, DecodeError> {
+        decode::fields(message_type, body)
+            .or_else(|error| Self::decode_one_by_one(body).ok_or(error))
+    }
+
+    fn decode_one_by_one(body: &Bytes) -> Option<Self> {
+        let mut changes = Self {
+            events: None,
+            failures: None,
+            finished: None,
+        };
+        for (key, value) in msgpack::pairs(body, 0).ok()? {
+            let value = body.slice(value);
+            match rmp_serde::from_slice::<&str>(&body[key]).ok()? {
+                "events" => changes.events = decode_events(&value)?,
+                "failures" => changes.failures = rmp_serde::from_slice(&value).ok()?,
+                "finished" => changes.finished = rmp_serde::from_slice(&value).ok()?,
+                _ => {}
+            }
+        }
+        Some(changes)
+    }
+}
+
+fn decode_events(events: &[u8]) -> Option<Option<Vec<TriggerEventEntry>>> {
+    let Ok((count, mut at)) = msgpack::array_header(events, 0) else {
+        return Some(None);
+    };
+    let mut decoded = Vec::new();
+    for _ in 0..count {
+        let entry = msgpack::value_at(events, at).ok()?;
+        at = entry.end;
+        let (_, id_at) = msgpack::array_header(events, entry.start).ok()?;
+        let id = msgpack::value_at(events, id_at).ok()?;
+        let event = msgpack::value_at(events, id.end).ok()?;
+        let seq = events.get(event.end..entry.end)?;
+        let decoded_event = decode::fields("TriggerEvent", &events[event]);
+        decoded.push(TriggerEventEntry(
+            rmp_serde::from_slice(&events[id]).ok()?,
+            decoded_event.unwrap_or_else(|error| TriggerEvent::unusable(&error)),
+            rmp_serde::from_slice(seq).ok()?,
+        ));
+    }
+    Some(Some(decoded))
+}
+
+impl TriggerEvent {
+    fn unusable(error: &DecodeError) -> Self {
+        Self {
+            payload: JsonText::null(),
+            task_instance_state: None,
+            xcoms: None,
+            problem: Some(error.to_string()),
+        }
+    }
 }
 
 /// Answers [`TriggerStateChanges`] with what to do next.

@@ -62,6 +62,18 @@ impl ExitStatus {
     }
 }
 
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(signal) => {
+                write!(f, "was ended by signal {signal} ({})", signal_name(*signal))
+            }
+            Self::Unknown => f.write_str("is gone and its exit status could not be learnt"),
+        }
+    }
+}
+
 /// Why a session was told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {

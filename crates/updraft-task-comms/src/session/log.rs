@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use crate::line_splitter::Line;
-use crate::log_line::{Output, child_line, output_line};
+use crate::log_line::{Output, child_line, output_line, trigger_line};
 use crate::masker::SecretsMasker;
 
 /// Turns channel lines into file lines.
@@ -28,6 +28,17 @@ impl LogLines {
     ) -> Option<String> {
         let text = with_held(&mut self.held_logs, line, masker)?;
         Some(child_line(&text, masker, now))
+    }
+
+    /// A line of the triggerer's log channel, and the trigger that wrote it.
+    pub(super) fn trigger_line(
+        &mut self,
+        line: &Line,
+        masker: &SecretsMasker,
+        now: Timestamp,
+    ) -> Option<(Option<i64>, String)> {
+        let text = with_held(&mut self.held_logs, line, masker)?;
+        Some(trigger_line(&text, masker, now))
     }
 
     /// A line of stdout or stderr.

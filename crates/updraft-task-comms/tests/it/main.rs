@@ -19,6 +19,10 @@ mod messages;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod resumption;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod session;
+#[cfg(test)]
+mod triggerer;

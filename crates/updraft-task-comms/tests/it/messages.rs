@@ -236,7 +236,7 @@ fn check_same_document<T: serde::Serialize + serde::de::DeserializeOwned>(body: 
 }
 
 /// The recording leaves out defaults that we send.
-fn without_defaults(msgpack: &[u8]) -> Value {
+pub(crate) fn without_defaults(msgpack: &[u8]) -> Value {
     let mut document = as_json(msgpack);
     drop_defaults(&mut document);
     document

@@ -31,6 +31,7 @@ impl TaskSession {
             Ok(Request::ResendLoggingFD) => self.on_resend_logging_fd(id),
             Ok(Request::DagFileParsingResult(_)) => self.refuse(id, "DagFileParsingResult"),
             Ok(Request::TriggerStateChanges(_)) => self.refuse(id, "TriggerStateChanges"),
+            Ok(Request::AwaitOrders) => self.refuse(id, "AwaitOrders"),
             Ok(Request::Unknown { message_type }) => self.refuse(id, &message_type),
             // The text may quote a secret: fine for the child, which sent it, not for the log.
             Err(error) => {
@@ -107,7 +108,7 @@ impl TaskSession {
         match self.asks.remove(&ask) {
             Some(PendingAsk::Request { id }) => {
                 if let Ok(Some(response)) = &answer {
-                    self.learn_secrets(response);
+                    self.masker.learn(response);
                 }
                 self.answer(id, answer.map_err(|failure| failure.error));
             }
@@ -141,26 +142,6 @@ impl TaskSession {
                 };
             }
             None => {}
-        }
-    }
-
-    /// Secrets must be known before the child can log them, that is before the answer.
-    fn learn_secrets(&mut self, response: &Response) {
-        match response {
-            Response::ConnectionResult(connection) => {
-                for secret in [&connection.password, &connection.extra]
-                    .into_iter()
-                    .flatten()
-                {
-                    self.masker.add(secret);
-                }
-            }
-            Response::VariableResult(variable) => {
-                if let Some(value) = &variable.value {
-                    self.masker.add_named(value, &variable.key);
-                }
-            }
-            _ => {}
         }
     }
 
