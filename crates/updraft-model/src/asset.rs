@@ -5,6 +5,15 @@ use serde_json::Value;
 
 use crate::{DagId, MapIndex, RunId, TaskId};
 
+/// What tells one asset from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssetKey {
+    /// Unique among active assets.
+    pub name: String,
+    /// Unique among active assets.
+    pub uri: String,
+}
+
 /// Something that tasks produce and Dags may be scheduled on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asset {

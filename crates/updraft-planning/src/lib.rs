@@ -9,6 +9,7 @@
 //! | what a running Dag run needs | [`run::RunView`] | [`run::plan_to_fixpoint`] ([`run::plan_pass`]: one Airflow pass) |
 //! | which task instances a run begins with, or has after its Dag changed | [`integrity`] | [`integrity::plan_new_task_instances`], [`integrity::plan_integrity`] |
 //! | who gets the free slots | [`queueing::QueueView`] | [`queueing::plan_queue`] |
+//! | whether assets that were updated make a run | [`asset_run::AssetRunView`] | [`asset_run::plan_asset_run`] |
 //! | which queued runs start | [`run_start::StartView`] | [`run_start::plan_start`] |
 //! | when a failed task is tried again | [`retry`] | [`retry::next_retry_at`] |
 //! | what a process that ended means | [`executor_event`] | [`executor_event::plan_executor_event`] |
@@ -19,12 +20,13 @@
 //! ([`run_timeout::plan_run_timeout`]); did its Dag change ([`integrity::plan_integrity`]); what
 //! comes next ([`run::plan_to_fixpoint`], or [`run::plan_finish`] while the Dag is paused).
 //!
-//! Deliberately not here: what the Dag file itself says about time (`updraft-timetable`), runs that
-//! asset events trigger, and everything that is stored or sent.
+//! Deliberately not here: what the Dag file itself says about time and assets
+//! (`updraft-timetable`), and everything that is stored or sent.
 //!
 //! Start reading at [`run`]. The rules are those of fact sheet "scheduling semantics"; `§` in this
 //! crate means its sections.
 
+pub mod asset_run;
 pub mod backfill;
 pub mod because;
 pub mod clear;

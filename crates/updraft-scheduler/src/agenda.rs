@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use updraft_store::{Change, RunKey};
+use updraft_model::DagId;
+use updraft_store::{Change, RunKey, WhichDags};
 
 /// Runs that may be marked at once. Beyond it the next look goes at all running runs, which
 /// costs one query.
 const DIRTY_RUNS_MAX: usize = 10_000;
+
+/// Dags that may be marked at once as waiting for assets. Beyond it the next look goes at all.
+const WAITING_DAGS_MAX: usize = 10_000;
 
 /// Where to look next.
 #[derive(Debug, Default)]
@@ -21,6 +25,10 @@ pub(crate) struct Agenda {
     pub(crate) everything: bool,
     /// A Dag may be due.
     pub(crate) creation: bool,
+    /// Dags that wait for assets and may have enough of them.
+    waiting: BTreeSet<DagId>,
+    /// Look at every Dag that waits for assets.
+    all_waiting: bool,
     /// A queued run may start.
     pub(crate) starting: bool,
     /// Something scheduled may fit.
@@ -37,6 +45,7 @@ impl Agenda {
         Self {
             everything: true,
             creation: true,
+            all_waiting: true,
             starting: true,
             queueing: true,
             ..Self::default()
@@ -50,16 +59,53 @@ impl Agenda {
                 self.mark(RunKey { dag_id, run_id });
                 self.queueing = true;
             }
-            // Its schedule, its runs and its limits may all be different now.
-            Change::Dag { .. } | Change::Everything => {
-                self.everything = true;
-                self.creation = true;
+            Change::Waiting { dag_id } => {
+                self.wait_for(dag_id);
                 self.starting = true;
-                self.queueing = true;
+            }
+            // Its schedule, its runs and its limits may all be different now.
+            Change::Dag { dag_id } => {
+                self.wait_for(dag_id);
+                self.look_at_everything();
+            }
+            Change::Everything => {
+                self.all_waiting = true;
+                self.look_at_everything();
             }
             Change::Capacity => self.queueing = true,
             Change::CallbackRequested | Change::ParseRequested | Change::Trigger => {}
         }
+    }
+
+    fn look_at_everything(&mut self) {
+        self.everything = true;
+        self.creation = true;
+        self.starting = true;
+        self.queueing = true;
+    }
+
+    /// Marks a Dag that may have enough of the assets it waits for.
+    pub(crate) fn wait_for(&mut self, dag_id: DagId) {
+        self.creation = true;
+        self.postpone(dag_id);
+    }
+
+    /// Marks a Dag for the next time that runs are created.
+    pub(crate) fn postpone(&mut self, dag_id: DagId) {
+        if self.waiting.len() < WAITING_DAGS_MAX {
+            self.waiting.insert(dag_id);
+        } else {
+            self.all_waiting = true;
+        }
+    }
+
+    /// Takes the marked Dags; `None` if there is none.
+    pub(crate) fn take_waiting_dags(&mut self) -> Option<WhichDags> {
+        let these = std::mem::take(&mut self.waiting);
+        if std::mem::take(&mut self.all_waiting) {
+            return Some(WhichDags::All);
+        }
+        (!these.is_empty()).then_some(WhichDags::These(these))
     }
 
     /// Marks a run as worth a look.

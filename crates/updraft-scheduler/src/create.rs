@@ -1,8 +1,12 @@
-//! Creates the scheduled runs that are due.
+//! Creates the runs that are due: by the clock, and by updates of assets.
 //!
 //! Source: scheduling semantics §2.1, §2.2.
 
-use jiff::Timestamp;
+mod assets;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::dag_run::{DagRun, NewDagRun};
@@ -18,31 +22,75 @@ use crate::scheduler::Scheduler;
 /// Random characters in the ids of runs that may share an instant.
 const RANDOM_CHARS: usize = 8;
 
+/// Pause before a look at Dags that another scheduler was at. It takes milliseconds.
+const BUSY_PAUSE: SignedDuration = SignedDuration::from_millis(50);
+
+/// What tells one automatic run of a Dag from another.
+struct NewRun {
+    run_id: String,
+    run_type: DagRunType,
+    triggered_by: DagRunTriggeredBy,
+    logical_date: Option<Timestamp>,
+    data_interval: Option<(Timestamp, Timestamp)>,
+    run_after: Timestamp,
+    partition_key: Option<String>,
+    partition_date: Option<Timestamp>,
+}
+
+impl NewRun {
+    fn of_assets(run_id: String, run_after: Timestamp) -> Self {
+        Self {
+            run_id,
+            run_type: DagRunType::AssetTriggered,
+            triggered_by: DagRunTriggeredBy::Asset,
+            logical_date: None,
+            data_interval: None,
+            run_after,
+            partition_key: None,
+            partition_date: None,
+        }
+    }
+}
+
 impl Scheduler {
     /// Creates at most one run for each Dag that is due, and notes when the next is.
     ///
     /// One Dag's trouble is its own: it is logged and the others go on.
     pub(crate) async fn create_runs(&mut self, now: Timestamp) -> Result<(), Error> {
+        let mut busy_until = None;
         if self.options.use_job_schedule {
             let mut tx = self.store.write().await?;
+            let by_assets = self.create_asset_runs(&mut tx, now).await?;
             let due = tx
                 .lock_due_dags(now, self.options.max_dagruns_to_create)
                 .await?;
             let is_full = i64::try_from(due.len())
                 .is_ok_and(|count| count == self.options.max_dagruns_to_create);
-            let mut made_one = false;
+            let mut made_one = !by_assets.created.is_empty();
             for dag in &due {
+                // Assets come first; the clock's run comes one round later.
+                if by_assets.created.contains(&dag.dag_id) {
+                    continue;
+                }
                 made_one |= self.create_run(&mut tx, dag, now).await?;
             }
             tx.commit().await?;
             // A Dag that catches up is due again at once; so may be others beyond the page.
             self.agenda.creation |= made_one || is_full && !due.is_empty();
             self.agenda.starting |= made_one;
+            if !by_assets.busy.is_empty() {
+                busy_until = Some(now + BUSY_PAUSE);
+            }
+            by_assets
+                .busy
+                .into_iter()
+                .for_each(|dag_id| self.agenda.postpone(dag_id));
         }
         let mut reader = self.store.read().await?;
         let next = [
             reader.find_next_due().await?,
             reader.find_next_run_after(now).await?,
+            busy_until,
         ];
         // A Dag whose run could not be created is not looked at again before something changes.
         self.agenda.next_due = next.into_iter().flatten().filter(|due| *due > now).min();
@@ -62,10 +110,12 @@ impl Scheduler {
         let Some(cached) = self.dags.load(tx, version.id, &version.dag_hash).await? else {
             return Ok(false);
         };
-        let Some(run) = self.new_run(dag, &cached.dag, version.id) else {
+        let timetable = cached.timetable();
+        let Some(new) = timetable.and_then(|timetable| self.scheduled_run(dag, timetable)) else {
             warn!(%dag_id, "left a due Dag alone whose next run has no date");
             return Ok(false);
         };
+        let run = self.new_run(dag, &cached.dag, version.id, new);
         let existing = match run.logical_date {
             Some(date) => tx.find_dag_run_of_date(dag_id, date).await?,
             None => None,
@@ -97,37 +147,51 @@ impl Scheduler {
         Ok(has_moved)
     }
 
-    fn new_run(
-        &self,
-        dag: &Dag,
-        content: &SerializedDag,
-        version: DagVersionId,
-    ) -> Option<NewDagRun> {
+    /// The run that the Dag row announces.
+    fn scheduled_run(&self, dag: &Dag, timetable: &Timetable) -> Option<NewRun> {
         let next = &dag.next_dagrun;
         let run_after = next.run_after?;
         if next.logical_date.is_none() && next.partition_key.is_none() {
             return None;
         }
-        let timetable = Timetable::from_serialized(&content.attributes().timetable).ok()?;
         let run_id = timetable.generate_run_id(
             DagRunType::Scheduled,
             run_after,
             next.partition_key.as_deref(),
             &self.ids.alphanumeric(RANDOM_CHARS),
         );
-        Some(NewDagRun {
-            dag_id: dag.dag_id.clone(),
-            run_id: RunId::from(run_id),
+        Some(NewRun {
+            run_id,
             run_type: DagRunType::Scheduled,
             triggered_by: DagRunTriggeredBy::Timetable,
-            triggering_user_name: None,
             logical_date: next.logical_date,
             data_interval: next.data_interval_start.zip(next.data_interval_end),
             run_after,
-            conf: serde_json::json!({}),
-            note: None,
             partition_key: next.partition_key.clone(),
             partition_date: next.partition_date,
+        })
+    }
+
+    fn new_run(
+        &self,
+        dag: &Dag,
+        content: &SerializedDag,
+        version: DagVersionId,
+        new: NewRun,
+    ) -> NewDagRun {
+        NewDagRun {
+            dag_id: dag.dag_id.clone(),
+            run_id: RunId::from(new.run_id),
+            run_type: new.run_type,
+            triggered_by: new.triggered_by,
+            triggering_user_name: None,
+            logical_date: new.logical_date,
+            data_interval: new.data_interval,
+            run_after: new.run_after,
+            conf: serde_json::json!({}),
+            note: None,
+            partition_key: new.partition_key,
+            partition_date: new.partition_date,
             backfill_id: None,
             creating_job_id: Some(self.job_id),
             created_dag_version_id: version,
@@ -136,7 +200,7 @@ impl Scheduler {
                 .bundle_version
                 .clone()
                 .filter(|_| !content.attributes().disable_bundle_versioning),
-        })
+        }
     }
 
     async fn create_task_instances(

@@ -8,6 +8,7 @@ use updraft_model::DagVersionId;
 use updraft_model::serialized::SerializedDag;
 use updraft_planning::run::ViewNeeds;
 use updraft_store::{Error, Reader};
+use updraft_timetable::Timetable;
 
 /// Versions that are kept, as in Airflow. A Dag of a hundred tasks takes about 300 kB.
 const VERSIONS_MAX: usize = 512;
@@ -17,6 +18,15 @@ const VERSIONS_MAX: usize = 512;
 pub struct CachedDag {
     pub dag: SerializedDag,
     pub needs: ViewNeeds,
+    timetable: Option<Timetable>,
+}
+
+impl CachedDag {
+    /// `None`: it cannot be read, which the Dag processor reports as an import error.
+    #[must_use]
+    pub fn timetable(&self) -> Option<&Timetable> {
+        self.timetable.as_ref()
+    }
 }
 
 /// Keeps the versions in use. A version may be overwritten in place, so it is named by its hash
@@ -63,7 +73,12 @@ impl DagCache {
             }
         };
         let needs = ViewNeeds::of(&dag);
-        let dag = Arc::new(CachedDag { dag, needs });
+        let timetable = Timetable::from_serialized(&dag.attributes().timetable).ok();
+        let dag = Arc::new(CachedDag {
+            dag,
+            needs,
+            timetable,
+        });
         self.make_room();
         let entry = Entry {
             // What was read, which may be newer than what was asked for.

@@ -25,8 +25,6 @@ pub(crate) struct Findings {
     pub(crate) scheduled: bool,
     /// The run is queued, or ended and made room for another.
     pub(crate) may_start_runs: bool,
-    /// The Dag may create a run again.
-    pub(crate) may_create_runs: bool,
     /// When to look again although nothing happened.
     pub(crate) wake_at: Option<Timestamp>,
     /// A row moved under our feet: throw the transaction away and look again.
@@ -151,7 +149,6 @@ impl Scheduler {
         if let Some(end) = &plan.end {
             self.end_run(tx, run, end, now).await?;
             findings.may_start_runs = true;
-            findings.may_create_runs = true;
             findings.wake_at = None;
         }
         Ok(findings)

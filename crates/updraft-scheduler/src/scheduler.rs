@@ -42,6 +42,8 @@ pub struct SchedulerOptions {
     pub job_heartbeat: Duration,
     /// `[scheduler] scheduler_health_check_threshold`: a job silent for so long is dead.
     pub health_check_threshold: Duration,
+    /// `[scheduler] parsing_cleanup_interval`: pause between two looks at which assets are active.
+    pub parsing_cleanup_interval: Duration,
     /// `[scheduler] orphaned_tasks_check_interval`.
     pub orphaned_tasks_check_interval: Duration,
     /// `[scheduler] task_instance_heartbeat_timeout`.
@@ -237,7 +239,6 @@ impl Scheduler {
             }
             self.agenda.queueing |= findings.scheduled;
             self.agenda.starting |= findings.may_start_runs;
-            self.agenda.creation |= findings.may_create_runs;
             wakes.push((key, findings.wake_at));
         }
         let workloads = if std::mem::take(&mut self.agenda.queueing) {

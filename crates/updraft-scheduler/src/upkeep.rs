@@ -32,6 +32,7 @@ pub(crate) struct Upkeep {
     orphans: Timer,
     silent: Timer,
     backfills: Timer,
+    assets: Timer,
     /// Workloads that ended without their row saying how.
     unfinished: Vec<(TaskInstanceId, String)>,
 }
@@ -65,6 +66,7 @@ impl Upkeep {
             orphans: at_once(options.orphaned_tasks_check_interval),
             silent: later(options.heartbeat_timeout_detection_interval),
             backfills: at_once(BACKFILLS_INTERVAL),
+            assets: at_once(options.parsing_cleanup_interval),
             unfinished: Vec::new(),
         }
     }
@@ -77,6 +79,7 @@ impl Upkeep {
             &self.orphans,
             &self.silent,
             &self.backfills,
+            &self.assets,
         ];
         timers
             .map(|timer| timer.next)
@@ -110,6 +113,11 @@ impl Scheduler {
         if self.upkeep.backfills.is_due(monotonic) && self.tend_backfills(now).await? {
             // There is more to do.
             self.upkeep.backfills.next = self.clock.monotonic();
+        }
+        if self.upkeep.assets.is_due(monotonic) {
+            let mut tx = self.store.write().await?;
+            tx.refresh_active_assets(now).await?;
+            tx.commit().await?;
         }
         if self.upkeep.scan.is_due(monotonic) {
             self.agenda.on_change(Change::Everything);

@@ -1,20 +1,25 @@
 //! Registers asset events: who updated what, and which Dags wait for it.
 //!
+//! [`Tx::register_asset_event`] is the one place where events come into being, whoever reports
+//! them: a task, a client, a watcher.
+//!
 //! Source: fact sheet "scheduling semantics" §2.5.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracing::warn;
-use updraft_model::asset::Asset;
+use updraft_model::asset::{Asset, AssetKey};
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{DagId, MapIndex};
 
 use crate::parse::references::{AssetAliasDefinition, AssetDefinition};
 use crate::row::{Columns, micros};
-use crate::{Error, Reader, Tx};
+use crate::{Error, Tx};
 
 /// Something a task declares to update.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TaskOutlet {
     Asset { name: String, uri: String },
     NameRef { name: String },
@@ -47,35 +52,32 @@ pub struct NewAssetEvent<'a> {
     pub partition_key: Option<&'a str>,
 }
 
-/// A Dag for which an event of one of its assets waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueuedConsumer {
-    pub dag_id: DagId,
-    pub asset_id: i64,
-    /// When the first of the waiting events came.
-    pub created_at: Timestamp,
+/// The updates of one try, on their way into the tables.
+struct Registration<'a> {
+    ti: &'a TaskInstance,
+    events: &'a [OutletEvent],
+    /// The partition of the run.
+    partition_key: Option<String>,
+    /// When the next event takes place. Each has its own moment, as in Airflow: of two events of
+    /// one asset a run consumes only the first, by quirk 1.
+    next: Timestamp,
 }
 
-impl Reader {
-    /// What waits to become asset-triggered runs, by Dag, newest first.
-    pub async fn load_queued_consumers(&mut self) -> Result<Vec<QueuedConsumer>, Error> {
-        let statement = sqlx::query(
-            "SELECT target_dag_id, asset_id, created_at
-               FROM asset_dag_run_queue
-              ORDER BY target_dag_id, created_at DESC, asset_id",
-        );
-        self.fetch_all("load queued consumers of assets", statement)
-            .await?
-            .iter()
-            .map(|row| {
-                let mut columns = Columns::of("asset_dag_run_queue", row);
-                Ok(QueuedConsumer {
-                    dag_id: columns.id()?,
-                    asset_id: columns.big()?,
-                    created_at: columns.instant()?,
-                })
-            })
-            .collect()
+/// Updates through aliases that make one event.
+#[derive(PartialEq)]
+struct AliasUpdate<'a> {
+    asset: AssetKey,
+    asset_extra: &'a Value,
+    extra: &'a Value,
+}
+
+impl Registration<'_> {
+    fn take_moment(&mut self) -> Timestamp {
+        let moment = self.next;
+        self.next = moment
+            .saturating_add(SignedDuration::from_micros(1))
+            .unwrap_or(moment);
+        moment
     }
 }
 
@@ -89,7 +91,19 @@ impl Tx {
         events: &[OutletEvent],
         now: Timestamp,
     ) -> Result<(), Error> {
-        for outlet in outlets {
+        if outlets.is_empty() {
+            return Ok(());
+        }
+        let mut registration = Registration {
+            ti,
+            events,
+            partition_key: self.partition_key_of_run(ti).await?,
+            next: now,
+        };
+        // What a task declares twice it updates once. Assets come before references to them, and
+        // aliases last.
+        let outlets: BTreeSet<&TaskOutlet> = outlets.iter().collect();
+        for outlet in &outlets {
             let asset = match outlet {
                 TaskOutlet::Asset { name, uri } => self
                     .find_asset_by_name(name)
@@ -97,112 +111,150 @@ impl Tx {
                     .filter(|asset| asset.uri == *uri),
                 TaskOutlet::NameRef { name } => self.find_asset_by_name(name).await?,
                 TaskOutlet::UriRef { uri } => self.find_asset_by_uri(uri).await?,
-                TaskOutlet::Alias { name } => {
-                    self.register_alias_changes(ti, name, events, now).await?;
-                    continue;
-                }
+                TaskOutlet::Alias { .. } => continue,
             };
             match asset {
-                Some(asset) => self.register_outlet(ti, &asset, events, now).await?,
+                Some(asset) => self.register_outlet(&mut registration, &asset).await?,
                 None => warn!(?outlet, ti_id = %ti.id, "left out an outlet that is not active"),
             }
         }
-        Ok(())
+        let aliases: Vec<&str> = outlets
+            .iter()
+            .filter_map(|outlet| match outlet {
+                TaskOutlet::Alias { name } => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        self.register_alias_updates(&mut registration, &aliases)
+            .await
     }
 
     /// One event for each thing the task said about the asset, or one without words.
     async fn register_outlet(
         &mut self,
-        ti: &TaskInstance,
+        registration: &mut Registration<'_>,
         asset: &Asset,
-        events: &[OutletEvent],
-        now: Timestamp,
     ) -> Result<(), Error> {
-        let about_it: Vec<&OutletEvent> = events
+        let nothing_said = json!({});
+        let mut said: Vec<(&Value, Option<&str>)> = registration
+            .events
             .iter()
             .filter(|event| {
                 event.source_alias.is_none()
                     && event.asset_name == asset.name
                     && event.asset_uri == asset.uri
             })
-            .collect();
-        let nothing_said = json!({});
-        let run_partition = self.partition_key_of_run(ti).await?;
-        let mut said: Vec<(&Value, Option<&str>)> = about_it
-            .iter()
             .map(|event| (&event.extra, event.partition_key.as_deref()))
             .collect();
         if said.is_empty() {
             said.push((&nothing_said, None));
         }
         for (extra, partition_key) in said {
+            let moment = registration.take_moment();
             let event = NewAssetEvent {
                 asset_id: asset.id,
                 extra,
-                source: Some(ti),
+                source: Some(registration.ti),
                 alias_ids: &[],
-                partition_key: partition_key.or(run_partition.as_deref()),
+                partition_key: partition_key.or(registration.partition_key.as_deref()),
             };
-            self.register_asset_event(&event, now).await?;
+            self.register_asset_event(&event, moment).await?;
         }
         Ok(())
     }
 
-    /// Events through an alias may make their asset exist, and attach it to the alias.
-    async fn register_alias_changes(
+    /// Updates through aliases may make their asset exist, and attach it to the aliases. What
+    /// several aliases say alike is one event. Its partition is the run's, whatever the task said.
+    async fn register_alias_updates(
         &mut self,
-        ti: &TaskInstance,
-        alias: &str,
-        events: &[OutletEvent],
-        now: Timestamp,
+        registration: &mut Registration<'_>,
+        declared: &[&str],
     ) -> Result<(), Error> {
-        let through_it = |event: &&OutletEvent| event.source_alias.as_deref() == Some(alias);
-        for event in events.iter().filter(through_it) {
-            let alias_id = self
-                .upsert_asset_alias(&AssetAliasDefinition {
-                    name: alias.to_owned(),
-                    group: String::new(),
-                })
-                .await?;
-            let asset_id = self.require_asset(event, now).await?;
-            let statement = sqlx::query(
-                "INSERT INTO asset_alias_asset (alias_id, asset_id)
-                 VALUES ($1, $2)
-                 ON CONFLICT DO NOTHING",
-            )
-            .bind(alias_id)
-            .bind(asset_id);
-            if self
-                .execute("attach an asset to an alias", statement)
-                .await?
-                == 1
-            {
-                self.refresh_active_assets(now).await?;
+        let mut updates: Vec<(AliasUpdate<'_>, BTreeSet<&str>)> = Vec::new();
+        for event in registration.events {
+            let alias = match event.source_alias.as_deref() {
+                Some(alias) if declared.contains(&alias) => alias,
+                _ => continue,
+            };
+            let update = AliasUpdate {
+                asset: AssetKey {
+                    name: event.asset_name.clone(),
+                    uri: event.asset_uri.clone(),
+                },
+                asset_extra: &event.asset_extra,
+                extra: &event.extra,
+            };
+            match updates.iter_mut().find(|(known, _)| *known == update) {
+                Some((_, aliases)) => _ = aliases.insert(alias),
+                None => updates.push((update, BTreeSet::from([alias]))),
+            }
+        }
+        for (update, aliases) in updates {
+            let moment = registration.take_moment();
+            let asset_id = self.require_asset(&update, moment).await?;
+            let mut alias_ids = Vec::with_capacity(aliases.len());
+            for alias in aliases {
+                alias_ids.push(self.attach_to_alias(asset_id, alias, moment).await?);
             }
             let event = NewAssetEvent {
                 asset_id,
-                extra: &event.extra,
-                source: Some(ti),
-                alias_ids: &[alias_id],
-                partition_key: event.partition_key.as_deref(),
+                extra: update.extra,
+                source: Some(registration.ti),
+                alias_ids: &alias_ids,
+                partition_key: registration.partition_key.as_deref(),
             };
-            self.register_asset_event(&event, now).await?;
+            self.register_asset_event(&event, moment).await?;
         }
         Ok(())
     }
 
-    async fn require_asset(&mut self, event: &OutletEvent, now: Timestamp) -> Result<i64, Error> {
+    /// Lets an alias stand for an asset; gives the alias's row number.
+    async fn attach_to_alias(
+        &mut self,
+        asset_id: i64,
+        alias: &str,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        let alias_id = self
+            .require_asset_alias(&AssetAliasDefinition {
+                name: alias.to_owned(),
+                group: String::new(),
+            })
+            .await?;
+        let statement = sqlx::query(
+            "INSERT INTO asset_alias_asset (alias_id, asset_id)
+             VALUES ($1, $2)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(alias_id)
+        .bind(asset_id);
+        let attached = self
+            .execute("attach an asset to an alias", statement)
+            .await?
+            == 1;
+        if attached {
+            self.refresh_active_assets(now).await?;
+        }
+        Ok(alias_id)
+    }
+
+    async fn require_asset(
+        &mut self,
+        update: &AliasUpdate<'_>,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        let AssetKey { name, uri } = &update.asset;
         let statement = sqlx::query("SELECT id FROM asset WHERE name = $1 AND uri = $2")
-            .bind(event.asset_name.as_str())
-            .bind(event.asset_uri.as_str());
+            .bind(name.as_str())
+            .bind(uri.as_str());
         if let Some(row) = self.fetch_optional("find an asset", statement).await? {
             return Columns::of("asset", &row).big();
         }
         let new = AssetDefinition {
-            name: event.asset_name.clone(),
-            uri: event.asset_uri.clone(),
+            name: name.clone(),
+            uri: uri.clone(),
             group: "asset".to_owned(),
-            extra: event.asset_extra.clone(),
+            extra: update.asset_extra.clone(),
         };
         self.upsert_asset(&new, now).await
     }
@@ -221,7 +273,8 @@ impl Tx {
         }
     }
 
-    /// Stores an event and queues the Dags that wait for it; gives the event's row number.
+    /// Stores an event and queues the Dags that wait for it; gives the event's row number. Schedulers
+    /// hear of it with the commit.
     pub async fn register_asset_event(
         &mut self,
         event: &NewAssetEvent<'_>,
@@ -236,10 +289,10 @@ impl Tx {
         )
         .bind(event.asset_id)
         .bind(event.extra.to_string())
-        .bind(source.map(|ti| ti.dag_id.to_string()))
-        .bind(source.map(|ti| ti.run_id.to_string()))
-        .bind(source.map(|ti| ti.task_id.to_string()))
-        .bind(source.map_or(MapIndex::UNMAPPED.0, |ti| ti.map_index.0))
+        .bind(source.map(|ti| ti.dag_id.as_str()))
+        .bind(source.map(|ti| ti.run_id.as_str()))
+        .bind(source.map(|ti| ti.task_id.as_str()))
+        .bind(source.map_or(MapIndex::UNMAPPED, |ti| ti.map_index).0)
         .bind(event.partition_key)
         .bind(micros(now));
         let row = self.fetch_one("register an asset event", statement).await?;
@@ -285,11 +338,12 @@ impl Tx {
                      OR d.dag_id IN (SELECT reference.dag_id
                                        FROM dag_schedule_asset_name_reference AS reference
                                        JOIN asset AS a ON a.name = reference.name
-                                      WHERE a.id = $1 AND a.is_active)
+                                      WHERE a.id = $1)
                      OR d.dag_id IN (SELECT reference.dag_id
                                        FROM dag_schedule_asset_uri_reference AS reference
                                        JOIN asset AS a ON a.uri = reference.uri
-                                      WHERE a.id = $1 AND a.is_active))
+                                      WHERE a.id = $1))
+              ORDER BY d.dag_id
              ON CONFLICT DO NOTHING
              RETURNING target_dag_id",
         )
@@ -300,8 +354,8 @@ impl Tx {
             .fetch_all("queue consumers of an asset", statement)
             .await?
         {
-            let dag_id = Columns::of("asset_dag_run_queue", &row).id()?;
-            self.dag_changed(&dag_id);
+            let dag_id: DagId = Columns::of("asset_dag_run_queue", &row).id()?;
+            self.may_create_runs(&dag_id);
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ pub enum Change {
     DagRun { dag_id: DagId, run_id: RunId },
     /// A Dag: paused, unpaused, a new version, a new schedule.
     Dag { dag_id: DagId },
+    /// What waits for a Dag may become a run: an asset was updated, or a run made room.
+    Waiting { dag_id: DagId },
     /// A pool was made larger, or a limit moved: anything scheduled may fit now.
     Capacity,
     /// A callback request waits for the Dag processor.

@@ -191,6 +191,9 @@ impl Tx {
             == 1;
         if won {
             self.run_changed(dag_id, run_id);
+            if matches!(change.to, DagRunState::Success | DagRunState::Failed) {
+                self.may_create_runs(dag_id);
+            }
         }
         Ok(won)
     }
@@ -292,6 +295,7 @@ impl Tx {
         let deleted = self.execute("delete a Dag run", statement).await? == 1;
         if deleted {
             self.run_changed(dag_id, run_id);
+            self.may_create_runs(dag_id);
         }
         Ok(deleted)
     }

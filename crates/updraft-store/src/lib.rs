@@ -28,7 +28,9 @@
 extern crate self as updraft_store;
 
 mod asset;
+mod asset_activity;
 mod asset_event;
+mod asset_queue;
 mod backfill;
 mod callback;
 mod change;
@@ -64,7 +66,8 @@ mod variable;
 mod xcom;
 
 pub use asset::{AssetEventQuery, EventsOf};
-pub use asset_event::{NewAssetEvent, OutletEvent, QueuedConsumer, TaskOutlet};
+pub use asset_event::{NewAssetEvent, OutletEvent, TaskOutlet};
+pub use asset_queue::{EventWindow, QueuedConsumer, ResolvedKeys, WhichDags};
 pub use callback::NewCallbackRequest;
 pub use change::{Change, Changes};
 pub use clear::{ResetFields, RunClear, StateChange, TaskInstanceClear};

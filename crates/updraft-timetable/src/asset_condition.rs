@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use updraft_model::asset::AssetKey;
 
 use crate::Error;
 
@@ -16,15 +17,6 @@ const DEPTH_MAX: usize = 64;
 
 /// How much of a value an error message repeats.
 const FOUND_CHARS_MAX: usize = 120;
-
-/// What tells one asset from another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AssetKey {
-    /// Unique among active assets.
-    pub name: String,
-    /// Unique among active assets.
-    pub uri: String,
-}
 
 /// A condition, as it stands in a timetable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-pub use asset_condition::{AssetCondition, AssetKey, AssetMention, ResolvedAssets};
+pub use asset_condition::{AssetCondition, AssetMention, ResolvedAssets};
 pub use error::Error;
 pub use next_dagrun::next_dagrun;
 pub use partition::{MappingError, PartitionMapper, PartitionMappers, Requirement, WaitPolicy};

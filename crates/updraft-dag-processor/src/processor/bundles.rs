@@ -77,7 +77,7 @@ impl DagProcessor {
         let forgotten = store
             .retry(|| async {
                 let mut tx = store.write().await?;
-                let gone = tx.forget_missing_files(bundle, &present).await?;
+                let gone = tx.forget_missing_files(bundle, &present, now).await?;
                 tx.note_bundle_refresh(bundle, version.as_deref(), now)
                     .await?;
                 tx.commit().await?;

@@ -85,6 +85,7 @@ impl Tx {
         &mut self,
         bundle_name: &BundleName,
         present: &BTreeSet<String>,
+        now: Timestamp,
     ) -> Result<Vec<DagId>, Error> {
         let is_present = |file: &str| {
             // What lies in a zip file has the zip file's path in front.
@@ -100,6 +101,10 @@ impl Tx {
             }
         }
         self.mark_stale(&gone).await?;
+        if !gone.is_empty() {
+            self.forget_asset_references(&gone).await?;
+            self.refresh_active_assets(now).await?;
+        }
         for (table, column) in [
             ("import_error", "filename"),
             ("dag_file", "relative_fileloc"),

@@ -1,7 +1,6 @@
-//! Which Dags and tasks point at which assets, and which assets are active.
+//! Which Dags and tasks point at which assets.
 //!
-//! An asset is active while something points at it and no other active asset has its name or its
-//! URI. Source: fact sheet "scheduling semantics" §2.5.
+//! Source: fact sheet "scheduling semantics" §2.5.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use updraft_model::{DagId, TaskId};
 
-use super::NewDagWarning;
 use crate::dialect::Kind;
-use crate::row::{Columns, assembled, micros};
+use crate::row::{Columns, assembled, micros, text_array};
 use crate::{Error, Tx};
 
 /// Everything about assets in one Dag.
@@ -180,7 +178,11 @@ impl Tx {
             "INSERT INTO asset (name, uri, asset_group, extra, is_active, created_at, updated_at)
              VALUES ($1, $2, $3, $4, FALSE, $5, $5)
              ON CONFLICT (name, uri) DO UPDATE
-                SET asset_group = excluded.asset_group, extra = excluded.extra
+                SET asset_group = excluded.asset_group, extra = excluded.extra,
+                    updated_at = CASE
+                        WHEN asset.asset_group = excluded.asset_group
+                             AND asset.extra = excluded.extra THEN asset.updated_at
+                        ELSE excluded.updated_at END
              RETURNING id",
         )
         .bind(asset.name.as_str())
@@ -208,77 +210,38 @@ impl Tx {
         Columns::of("asset_alias", &row).big()
     }
 
-    /// Deactivates assets that nothing points at and activates those that may be. An asset whose
-    /// name or URI is taken by another active one stays inactive, and its Dags get a warning.
-    pub async fn refresh_active_assets(&mut self, now: Timestamp) -> Result<(), Error> {
-        let statement = sqlx::query(assembled(format!(
-            "UPDATE asset SET is_active = FALSE WHERE is_active AND NOT ({IS_REFERENCED})"
-        )));
-        self.execute("deactivate assets", statement).await?;
-        let statement = sqlx::query(
-            "DELETE FROM asset_state_store
-              WHERE asset_id IN (SELECT id FROM asset WHERE NOT is_active)",
-        );
-        self.execute("forget the states of inactive assets", statement)
-            .await?;
-        let statement = sqlx::query(assembled(format!(
-            "SELECT id, name, uri
-               FROM asset
-              WHERE NOT is_active AND ({IS_REFERENCED})
-              ORDER BY id"
-        )));
-        let waiting = self.fetch_all("find assets to activate", statement).await?;
-        for row in &waiting {
-            let mut columns = Columns::of("asset", row);
-            let (id, name, uri) = (columns.big()?, columns.text()?, columns.text()?);
-            if !self.activate_asset(id, name, uri).await? {
-                self.warn_of_conflict(id, name, uri, now).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn activate_asset(&mut self, id: i64, name: &str, uri: &str) -> Result<bool, Error> {
-        let statement = sqlx::query(
-            "UPDATE asset
-                SET is_active = TRUE
-              WHERE id = $1
-                AND NOT EXISTS (SELECT 1
-                                  FROM asset AS other
-                                 WHERE other.is_active AND (other.name = $2 OR other.uri = $3))",
-        )
-        .bind(id)
-        .bind(name)
-        .bind(uri);
-        Ok(self.execute("activate an asset", statement).await? == 1)
-    }
-
-    async fn warn_of_conflict(
+    /// The row number of an alias, which keeps its group if it is there.
+    pub(crate) async fn require_asset_alias(
         &mut self,
-        id: i64,
-        name: &str,
-        uri: &str,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let statement = sqlx::query(
-            "SELECT dag_id FROM dag_schedule_asset_reference WHERE asset_id = $1
-             UNION SELECT dag_id FROM task_outlet_asset_reference WHERE asset_id = $1
-             UNION SELECT dag_id FROM task_inlet_asset_reference WHERE asset_id = $1",
-        )
-        .bind(id);
-        for row in self
-            .fetch_all("find the Dags of an asset", statement)
+        alias: &AssetAliasDefinition,
+    ) -> Result<i64, Error> {
+        let statement =
+            sqlx::query("SELECT id FROM asset_alias WHERE name = $1").bind(alias.name.as_str());
+        match self
+            .fetch_optional("find an asset alias", statement)
             .await?
         {
-            let warning = NewDagWarning {
-                dag_id: Columns::of("dag", &row).id()?,
-                warning_type: "asset conflict".to_owned(),
-                message: format!(
-                    "asset `{name}` with URI `{uri}` is not active: another active asset has the \
-                     same name or URI"
-                ),
-            };
-            self.warn_dag(&warning, now).await?;
+            Some(row) => Columns::of("asset_alias", &row).big(),
+            None => self.upsert_asset_alias(alias).await,
+        }
+    }
+
+    /// Removes what Dags that are gone wait for and write.
+    ///
+    /// Quirk: what they read stays, and keeps its asset active.
+    pub(crate) async fn forget_asset_references(&mut self, dags: &[DagId]) -> Result<(), Error> {
+        let theirs = self.dialect().one_of_texts("dag_id", "$1");
+        for table in [
+            &SCHEDULE_ASSETS,
+            &SCHEDULE_ALIASES,
+            &SCHEDULE_NAMES,
+            &SCHEDULE_URIS,
+            &OUTLETS,
+        ] {
+            let name = table.name;
+            let statement = sqlx::query(assembled(format!("DELETE FROM {name} WHERE {theirs}")))
+                .bind(text_array(dags));
+            self.execute("forget asset references", statement).await?;
         }
         Ok(())
     }
@@ -306,10 +269,3 @@ fn number(expression: &mut Value, ids: &BTreeMap<(&str, &str), i64>) {
         _ => {}
     }
 }
-
-/// Whether anything points at `asset`.
-const IS_REFERENCED: &str = "
-    EXISTS (SELECT 1 FROM dag_schedule_asset_reference AS r WHERE r.asset_id = asset.id)
-    OR EXISTS (SELECT 1 FROM task_outlet_asset_reference AS r WHERE r.asset_id = asset.id)
-    OR EXISTS (SELECT 1 FROM task_inlet_asset_reference AS r WHERE r.asset_id = asset.id)
-    OR EXISTS (SELECT 1 FROM asset_alias_asset AS r WHERE r.asset_id = asset.id)";

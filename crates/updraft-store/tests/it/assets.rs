@@ -4,7 +4,7 @@ use serde_json::json;
 use updraft_model::TaskInstanceState as S;
 use updraft_store::{
     AssetAliasDefinition, AssetDefinition, AssetEventQuery, AssetStateWriter, EventsOf, Finish,
-    OutletEvent, ParsedDag, TaskOutlet, Tx,
+    OutletEvent, ParsedDag, TaskOutlet, Tx, WhichDags,
 };
 
 use crate::backends::on_each_backend;
@@ -92,7 +92,7 @@ fn a_success_registers_one_event_and_queues_who_waits() {
         assert_eq!(events[0].extra, json!({"rows": 7}));
         assert_eq!(events[0].source_task_id, Some(task("a")));
         assert_eq!(events[0].timestamp, at(10));
-        let queued = tx.load_queued_consumers().await.unwrap();
+        let queued = tx.load_queued_consumers(&WhichDags::All).await.unwrap();
         let queued: Vec<_> = queued.iter().map(|each| each.dag_id.as_str()).collect();
         assert_eq!(queued, ["reader"], "the paused one waits in vain");
         let late = AssetEventQuery {
@@ -131,7 +131,7 @@ fn an_event_through_an_alias_makes_and_attaches_its_asset() {
             .await
             .unwrap();
         assert_eq!(events[0].source_aliases, ["any"]);
-        let queued = tx.load_queued_consumers().await.unwrap();
+        let queued = tx.load_queued_consumers(&WhichDags::All).await.unwrap();
         assert_eq!(queued[0].dag_id, "by_alias");
     });
 }
@@ -168,24 +168,5 @@ fn an_asset_is_active_while_something_points_at_it() {
         assert_eq!(tx.find_asset_by_name("raw").await.unwrap(), None);
         assert!(!tx.find_asset(raw.id).await.unwrap().unwrap().is_active);
         assert_eq!(tx.find_asset_state(raw.id, "cursor").await.unwrap(), None);
-    });
-}
-
-#[test]
-fn of_two_assets_with_one_name_the_first_stays_active() {
-    on_each_backend(async |store| {
-        let mut tx = store.write().await.unwrap();
-        write_dags(&mut tx).await;
-        let mut rival = parsed(dag("rival"), "rival");
-        rival.assets.scheduled_on = vec![AssetDefinition {
-            uri: "s3://elsewhere/raw".to_owned(),
-            ..asset("raw")
-        }];
-        let mut other = file(vec![rival]);
-        other.relative_fileloc = "rival.py".to_owned();
-        other.dags[0].dag.relative_fileloc = "rival.py".to_owned();
-        tx.persist_parse(&other, at(3)).await.unwrap();
-        let active = tx.find_asset_by_name("raw").await.unwrap().unwrap();
-        assert_eq!(active.uri, "s3://bucket/raw");
     });
 }

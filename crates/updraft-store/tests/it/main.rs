@@ -5,6 +5,7 @@
     reason = "helpers of tests may panic like tests; clippy knows only `#[test]` functions"
 )]
 
+mod asset_runs;
 mod assets;
 mod backends;
 mod backfills;

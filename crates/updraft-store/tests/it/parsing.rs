@@ -128,7 +128,10 @@ fn missing_files_take_their_dags_with_them() {
         tx.persist_parse(&zipped, at(5)).await.unwrap();
         let bundle = "dags-folder".into();
         let present = BTreeSet::from(["pack.zip".to_owned()]);
-        let gone = tx.forget_missing_files(&bundle, &present).await.unwrap();
+        let gone = tx
+            .forget_missing_files(&bundle, &present, at(9))
+            .await
+            .unwrap();
         assert_eq!(gone, [dag_id()]);
         let known = tx.load_file_stats(&bundle).await.unwrap();
         let known: Vec<&str> = known

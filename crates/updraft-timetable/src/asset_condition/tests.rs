@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{AssetCondition, AssetKey, AssetMention, ResolvedAssets};
+use updraft_model::asset::AssetKey;
+
+use super::{AssetCondition, AssetMention, ResolvedAssets};
 use crate::Error;
 
 const FILE: &str = include_str!("../../testdata/asset_conditions.json");

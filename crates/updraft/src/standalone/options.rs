@@ -244,6 +244,7 @@ pub(super) fn scheduler(settings: &Settings, is_alone: bool, host: &Host) -> Sch
         use_job_schedule: config.use_job_schedule,
         job_heartbeat: config.job_heartbeat,
         health_check_threshold: config.health_check_threshold,
+        parsing_cleanup_interval: config.parsing_cleanup_interval,
         orphaned_tasks_check_interval: config.orphaned_tasks_check_interval,
         task_instance_heartbeat_timeout: config.task_instance_heartbeat_timeout,
         heartbeat_timeout_detection_interval: config

@@ -1,0 +1,475 @@
+//! Runs that updates of assets make due, through the store: the recorded cases of Airflow, and
+//! what they do not reach.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use updraft_dag_run::RunRules;
+use updraft_executor::{LocalExecutor, Outcome};
+use updraft_model::dag::{Dag, NextDagRun};
+use updraft_model::dag_run::DagRun;
+use updraft_model::filter::Page;
+use updraft_model::{DagRunState, DagRunType, DagVersionId};
+use updraft_runtime::{Clock, Ids, Tasks};
+use updraft_store::listing::DagRunFilter;
+use updraft_store::{
+    AssetDefinition, Change, DagAssets, Keyring, NewAssetEvent, ParsedDag, ParsedFile,
+    RunStateChange, Store, StoreOptions, WhichDags,
+};
+
+use crate::scheduler::{Scheduler, SchedulerOptions};
+
+const VECTORS: &str = include_str!("../../../updraft-planning/testdata/dagrun_creation.json");
+const DAG: &str = "waits";
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A scheduler on a store of its own, with one Dag that waits for assets.
+struct Scene {
+    scheduler: Scheduler,
+    store: Store,
+    changes: broadcast::Receiver<Change>,
+    clock: Timestamp,
+    _folder: Arc<tempfile::TempDir>,
+}
+
+/// What the Dag waits for.
+struct Waits {
+    names: Vec<&'static str>,
+    condition: &'static str,
+    max_active_runs: i32,
+    catchup: bool,
+    /// Wrapped around the timetable that waits for assets.
+    or_time: bool,
+}
+
+impl Waits {
+    fn all(names: &[&'static str]) -> Self {
+        Self {
+            names: names.to_vec(),
+            condition: "asset_all",
+            max_active_runs: 16,
+            catchup: false,
+            or_time: false,
+        }
+    }
+
+    fn timetable(&self) -> Value {
+        let objects: Vec<Value> = self
+            .names
+            .iter()
+            .map(|name| {
+                json!({"__type": "asset", "name": name, "uri": format!("s3://{name}"),
+                       "group": "asset", "extra": {}})
+            })
+            .collect();
+        let condition = json!({"__type": self.condition, "objects": objects});
+        if !self.or_time {
+            return json!({
+                "__type": "airflow.timetables.simple.AssetTriggeredTimetable",
+                "__var": {"asset_condition": condition},
+            });
+        }
+        let daily = json!({"expression": "0 0 * * *", "timezone": "UTC"});
+        json!({
+            "__type": "airflow.timetables.assets.AssetOrTimeSchedule",
+            "__var": {
+                "asset_condition": condition,
+                "timetable": {
+                    "__type": "airflow.timetables.trigger.CronTriggerTimetable", "__var": daily,
+                },
+            },
+        })
+    }
+
+    fn parsed(&self, start: Timestamp) -> ParsedDag {
+        let data = json!({"__version": 3, "dag": {
+            "dag_id": DAG, "fileloc": "/dags/waits.py", "timezone": "UTC", "catchup": self.catchup,
+            "max_active_tasks": 16, "max_active_runs": self.max_active_runs,
+            "max_consecutive_failed_dag_runs": 0, "disable_bundle_versioning": false,
+            "timetable": self.timetable(), "tasks": [], "params": [], "edge_info": {},
+            "dag_dependencies": [], "deadline": null, "allowed_run_types": null,
+            "task_group": {"_group_id": null, "children": {}},
+        }});
+        let due = self.or_time.then_some(start);
+        ParsedDag {
+            dag: Dag {
+                dag_id: DAG.into(),
+                dag_display_name: None,
+                description: None,
+                is_paused: false,
+                is_stale: false,
+                has_import_errors: false,
+                exceeds_max_non_backfill: false,
+                bundle_name: "dags-folder".into(),
+                bundle_version: None,
+                relative_fileloc: "waits.py".to_owned(),
+                fileloc: "/dags/waits.py".to_owned(),
+                owners: "airflow".to_owned(),
+                tags: vec![],
+                timetable_summary: Some("Asset".to_owned()),
+                timetable_description: None,
+                timetable_type: "AssetTriggeredTimetable".to_owned(),
+                timetable_partitioned: false,
+                asset_expression: Some(json!({"all": []})),
+                max_active_tasks: 16,
+                max_active_runs: self.max_active_runs,
+                max_consecutive_failed_dag_runs: 0,
+                has_task_concurrency_limits: false,
+                fail_fast: false,
+                allowed_run_types: None,
+                next_dagrun: NextDagRun {
+                    logical_date: due,
+                    data_interval_start: due,
+                    data_interval_end: due,
+                    run_after: due,
+                    ..NextDagRun::default()
+                },
+                last_parsed_time: None,
+                last_parse_duration_secs: None,
+                last_expired: None,
+            },
+            owner_links: vec![],
+            data: data.to_string(),
+            dag_hash: "hash".to_owned(),
+            source_code: String::new(),
+            new_version_id: DagVersionId(Ids::random().uuid()),
+            assets: DagAssets {
+                scheduled_on: self.names.iter().map(|name| asset(name)).collect(),
+                ..DagAssets::default()
+            },
+        }
+    }
+}
+
+fn asset(name: &str) -> AssetDefinition {
+    AssetDefinition {
+        name: name.to_owned(),
+        uri: format!("s3://{name}"),
+        group: "asset".to_owned(),
+        extra: json!({}),
+    }
+}
+
+fn options() -> SchedulerOptions {
+    SchedulerOptions {
+        hostname: "here".to_owned(),
+        unixname: "me".to_owned(),
+        executor_names: vec![],
+        max_task_retry_delay: SignedDuration::from_hours(24),
+        max_dagruns_to_create: 10,
+        max_dagruns_per_loop: 20,
+        use_job_schedule: true,
+        job_heartbeat: MINUTE,
+        health_check_threshold: MINUTE,
+        parsing_cleanup_interval: MINUTE,
+        orphaned_tasks_check_interval: MINUTE,
+        task_instance_heartbeat_timeout: MINUTE,
+        heartbeat_timeout_detection_interval: MINUTE,
+        full_scan_interval: MINUTE,
+        run_rules: RunRules {
+            allowed_run_id_pattern: ".*".to_owned(),
+            allow_double_dot_in_ids: false,
+            disable_bundle_versioning: false,
+        },
+        is_alone: true,
+    }
+}
+
+impl Scene {
+    async fn new(waits: &Waits) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let url = format!("sqlite://{}", folder.path().join("updraft.db").display());
+        let keyring = Keyring::parse("Nk2LrRmoT9bPzQ6cQbzYx1Jm1l8cVdX0sXbqgG5l6cE=").unwrap();
+        let store = Store::open(StoreOptions::new(url, keyring)).await.unwrap();
+        store.migrate().await.unwrap();
+        let clock: Timestamp = "2026-01-05T00:00:00Z".parse().unwrap();
+        let mut tx = store.write().await.unwrap();
+        tx.sync_bundles(&["dags-folder".into()]).await.unwrap();
+        let file = ParsedFile {
+            bundle_name: "dags-folder".into(),
+            relative_fileloc: "waits.py".to_owned(),
+            dags: vec![waits.parsed(clock)],
+            import_errors: vec![],
+            warnings: vec![],
+            duration_secs: 0.1,
+            content_hash: None,
+        };
+        tx.persist_parse(&file, clock).await.unwrap();
+        tx.commit().await.unwrap();
+        let (executor, _events) =
+            LocalExecutor::start(Tasks::new(), 1, |_| async { Outcome::Supervised });
+        let changes = store.changes().subscribe();
+        let scheduler = Scheduler::start(
+            store.clone(),
+            executor,
+            options(),
+            Clock::machine(),
+            Ids::random(),
+        );
+        Self {
+            scheduler: scheduler.await.unwrap(),
+            changes,
+            store,
+            clock,
+            _folder: folder,
+        }
+    }
+
+    fn next_moment(&mut self) -> Timestamp {
+        self.clock += SignedDuration::from_secs(1);
+        self.clock
+    }
+
+    async fn emit(&mut self, name: &str, extra: Value) {
+        let now = self.next_moment();
+        let mut tx = self.store.write().await.unwrap();
+        let asset = tx.find_asset_by_name(name).await.unwrap().unwrap();
+        let event = NewAssetEvent {
+            asset_id: asset.id,
+            extra: &extra,
+            source: None,
+            alias_ids: &[],
+            partition_key: None,
+        };
+        tx.register_asset_event(&event, now).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn set_paused(&mut self, is_paused: bool) {
+        let mut tx = self.store.write().await.unwrap();
+        tx.set_paused(&DAG.into(), is_paused).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Lets the oldest active run succeed.
+    async fn finish(&mut self) {
+        let now = self.next_moment();
+        let mut tx = self.store.write().await.unwrap();
+        let runs = self.runs().await;
+        let active = runs
+            .iter()
+            .find(|run| run.state == DagRunState::Queued)
+            .unwrap();
+        let change = RunStateChange {
+            from: active.state,
+            to: DagRunState::Success,
+            queued_at: active.queued_at,
+            start_date: Some(now),
+            end_date: Some(now),
+        };
+        let key = (&active.dag_id, &active.run_id);
+        assert!(
+            tx.change_dag_run_state(key.0, key.1, &change, now)
+                .await
+                .unwrap()
+        );
+        tx.commit().await.unwrap();
+    }
+}
+
+impl Scene {
+    async fn runs(&self) -> Vec<DagRun> {
+        let filter = DagRunFilter {
+            dag_ids: vec![DAG.into()],
+            ..DagRunFilter::default()
+        };
+        let page = Page {
+            limit: 100,
+            order_by: vec!["id".to_owned()],
+            ..Page::default()
+        };
+        let mut reader = self.store.read().await.unwrap();
+        let listed = reader.list_dag_runs(&filter, &page, self.clock).await;
+        listed.unwrap().rows
+    }
+
+    /// One look of the scheduler, which has heard of everything that happened.
+    async fn look(&mut self) {
+        let now = self.next_moment();
+        while let Ok(change) = self.changes.try_recv() {
+            self.scheduler.on_change(change);
+        }
+        if std::mem::take(&mut self.scheduler.agenda.creation) {
+            self.scheduler.create_runs(now).await.unwrap();
+        }
+    }
+
+    async fn consumed_by(&self, run: &DagRun) -> Vec<Value> {
+        let mut reader = self.store.read().await.unwrap();
+        let events = reader.load_consumed_asset_events(run.id).await.unwrap();
+        events
+            .iter()
+            .map(|event| json!([event.name, event.extra["n"]]))
+            .collect()
+    }
+
+    async fn queue(&self) -> Vec<String> {
+        let mut reader = self.store.read().await.unwrap();
+        let queued = reader.load_queued_consumers(&WhichDags::All).await.unwrap();
+        let mut names: Vec<String> = queued.into_iter().map(|each| each.asset.name).collect();
+        names.sort();
+        names
+    }
+
+    /// A look, in the form of a recorded one.
+    async fn tick(&mut self) -> Value {
+        let before = self.runs().await.len();
+        self.look().await;
+        let mut created = vec![];
+        for run in &self.runs().await[before..] {
+            created.push(json!({
+                "run_type": run.run_type.as_str(),
+                "logical_date": run.logical_date.map(|date| date.to_string()),
+                "consumed": self.consumed_by(run).await,
+            }));
+        }
+        json!({"created": created, "queue_after": self.queue().await})
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(test);
+}
+
+#[test]
+fn recorded_updates_make_the_recorded_runs() {
+    let file: Value = serde_json::from_str(VECTORS).unwrap();
+    let is_of_assets = |vector: &&Value| vector["group"] == "assets";
+    let vectors: Vec<&Value> = file["vectors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(is_of_assets)
+        .collect();
+    assert_eq!(vectors.len(), 6);
+    for vector in vectors {
+        run(replay(vector));
+    }
+}
+
+async fn replay(vector: &Value) {
+    let steps = vector["steps"].as_array().unwrap();
+    let is_named = |name: &&str| steps.iter().any(|step| step[1] == json!(name));
+    let names: Vec<&str> = ["a", "b"].into_iter().filter(is_named).collect();
+    let mut scene = Scene::new(&Waits {
+        condition: if vector["note"] == "any" {
+            "asset_any"
+        } else {
+            "asset_all"
+        },
+        max_active_runs: i32::try_from(vector["max_active_runs"].as_i64().unwrap()).unwrap(),
+        catchup: vector["catchup"].as_bool().unwrap(),
+        ..Waits::all(&names)
+    })
+    .await;
+    let mut ticks = vec![];
+    for step in steps {
+        match step[0].as_str().unwrap() {
+            "emit" => {
+                scene
+                    .emit(step[1].as_str().unwrap(), json!({"n": step[2]}))
+                    .await
+            }
+            "pause" => scene.set_paused(true).await,
+            "unpause" => scene.set_paused(false).await,
+            "finish" => scene.finish().await,
+            "tick" => ticks.push(scene.tick().await),
+            other => panic!("unknown step {other}"),
+        }
+    }
+    assert_eq!(json!(ticks), vector["ticks"], "{}", vector["note"]);
+}
+
+#[test]
+fn a_run_of_assets_says_where_it_comes_from() {
+    run(async {
+        let mut scene = Scene::new(&Waits::all(&["a"])).await;
+        scene.emit("a", json!({})).await;
+        let emitted = scene.clock;
+        scene.look().await;
+        let runs = scene.runs().await;
+        let [made] = &runs[..] else {
+            panic!("{runs:?}");
+        };
+        assert_eq!(made.run_type, DagRunType::AssetTriggered);
+        assert_eq!(made.state, DagRunState::Queued);
+        assert_eq!(made.triggered_by.unwrap().as_str(), "asset");
+        assert_eq!(made.run_after, emitted);
+        assert_eq!((made.logical_date, made.data_interval_start), (None, None));
+        let prefix = "asset_triggered__2026-01-05T00:00:01+00:00_";
+        let random = made.run_id.as_str().strip_prefix(prefix).unwrap();
+        assert_eq!(random.len(), 8);
+        assert!(random.chars().all(|char| char.is_ascii_alphanumeric()));
+    });
+}
+
+#[test]
+fn assets_come_before_the_clock() {
+    run(async {
+        let mut scene = Scene::new(&Waits {
+            or_time: true,
+            ..Waits::all(&["a"])
+        })
+        .await;
+        scene.emit("a", json!({})).await;
+        scene.look().await;
+        let types = |runs: &[DagRun]| runs.iter().map(|run| run.run_type).collect::<Vec<_>>();
+        assert_eq!(types(&scene.runs().await), [DagRunType::AssetTriggered]);
+        scene.look().await;
+        let both = [DagRunType::AssetTriggered, DagRunType::Scheduled];
+        assert_eq!(
+            types(&scene.runs().await),
+            both,
+            "the clock's run comes one round later"
+        );
+    });
+}
+
+#[test]
+fn a_dag_that_waits_for_assets_no_more_forgets_them() {
+    run(async {
+        let mut scene = Scene::new(&Waits::all(&["a", "b"])).await;
+        scene.emit("a", json!({})).await;
+        let mut changed = Waits::all(&["a", "b"]).parsed(scene.clock);
+        changed.data = changed
+            .data
+            .replace("AssetTriggeredTimetable", "NullTimetable");
+        changed.dag_hash = "other".to_owned();
+        let file = ParsedFile {
+            bundle_name: "dags-folder".into(),
+            relative_fileloc: "waits.py".to_owned(),
+            dags: vec![changed],
+            import_errors: vec![],
+            warnings: vec![],
+            duration_secs: 0.1,
+            content_hash: None,
+        };
+        let mut tx = scene.store.write().await.unwrap();
+        tx.persist_parse(&file, scene.clock).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(scene.queue().await, ["a"]);
+        scene.look().await;
+        assert!(scene.queue().await.is_empty());
+        assert!(scene.runs().await.is_empty());
+    });
+}
+
+#[test]
+fn without_job_schedule_updates_only_queue() {
+    run(async {
+        let mut scene = Scene::new(&Waits::all(&["a"])).await;
+        scene.scheduler.options.use_job_schedule = false;
+        scene.emit("a", json!({})).await;
+        scene.look().await;
+        assert!(scene.runs().await.is_empty());
+        assert_eq!(scene.queue().await, ["a"]);
+    });
+}
