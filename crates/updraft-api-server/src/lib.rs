@@ -24,6 +24,7 @@ mod dependencies;
 mod error;
 mod event_logs;
 mod file_token;
+mod hitl;
 mod links;
 mod logs;
 mod page_cache;

@@ -7,8 +7,8 @@ use crate::access::Verb::{Read, Write};
 use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
-    auth, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, links, logs, pools,
-    service, task_instance_changes, task_instances, variables, xcoms,
+    auth, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, hitl, links, logs,
+    pools, service, task_instance_changes, task_instances, variables, xcoms,
 };
 
 /// Where a run is.
@@ -107,6 +107,10 @@ fn add_task_instances(t: &mut Table) {
     t.add(Op::get(concat!(ti!(), "/links"), "get_extra_links", Dag(Read)), links::list);
     t.add(Op::get(concat!(ti!(), "/logs/{try_number}"), "get_log", Dag(Read)), logs::get);
     t.add(Op::get(concat!(ti!(), "/externalLogUrl/{try_number}"), "get_external_log_url", Dag(Read)), logs::external_url);
+    t.add(Op::patch(concat!(ti!(), "/{map_index}/hitlDetails"), "update_hitl_detail", Dag(Write)).audited(), hitl::answer);
+    t.add(Op::get(concat!(ti!(), "/{map_index}/hitlDetails"), "get_hitl_detail", Dag(Read)), hitl::get);
+    t.add(Op::get(concat!(ti!(), "/{map_index}/hitlDetails/tries/{try_number}"), "get_hitl_detail_try_detail", Dag(Read)), hitl::get_try);
+    t.add(Op::get(concat!(run!(), "/hitlDetails"), "get_hitl_details", Dag(Read)), hitl::list);
     t.add(Op::get(concat!(ti!(), "/xcomEntries"), "get_xcom_entries", Dag(Read)), xcoms::list);
     t.add(Op::post(concat!(ti!(), "/xcomEntries"), "create_xcom_entry", Dag(Write)).audited(), xcoms::create);
     t.add(Op::get(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "get_xcom_entry", Dag(Read)), xcoms::get);

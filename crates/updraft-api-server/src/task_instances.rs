@@ -551,7 +551,7 @@ fn read_filter(query: &mut Query) -> Result<TaskInstanceFilter, ApiError> {
 }
 
 /// `state`, where `none` and `no_status` stand for instances without one.
-fn read_states(query: &Query) -> Result<Vec<TaskInstanceState>, ApiError> {
+pub(crate) fn read_states(query: &Query) -> Result<Vec<TaskInstanceState>, ApiError> {
     let find = |text: String| {
         if text == "none" || text == "no_status" {
             return Ok(TaskInstanceState::NoStatus);

@@ -4,6 +4,7 @@
 
 mod asset;
 mod dag_run;
+mod hitl;
 mod secret;
 mod state_store;
 mod task_instance;
@@ -100,6 +101,7 @@ async fn of_task(store: &Store, task: &TaskAsker, request: StoreRequest) -> Answ
         R::DeleteXCom(request) => xcom::delete(store, request).await,
         R::ValidateInletsAndOutlets(request) => asset::validate(store, request).await,
         R::TriggerDagRun(request) => dag_run::trigger(store, task, request).await,
+        R::CreateHITLDetailPayload(request) => hitl::ask(store, task, request).await,
         R::GetTaskStateStore(request) => {
             state_store::get_of_task(store, &task.options.clock, request).await
         }

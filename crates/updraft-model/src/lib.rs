@@ -14,6 +14,7 @@ pub mod dag;
 pub mod dag_run;
 pub mod event_log;
 pub mod filter;
+pub mod hitl;
 pub mod id;
 pub mod job;
 pub mod pool;

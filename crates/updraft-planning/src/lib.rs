@@ -14,6 +14,7 @@
 //! | when a failed task is tried again | [`retry`] | [`retry::next_retry_at`] |
 //! | what a process that ended means | [`executor_event`] | [`executor_event::plan_executor_event`] |
 //! | clearing, marking, timing out, failing fast | [`clear`], [`mark`], [`run_timeout`], [`fail_fast`] | |
+//! | whether an answer is one, and what happens without | [`hitl`] | [`hitl::plan_end_of_patience`] |
 //! | which runs a backfill makes | [`backfill`] | [`backfill::plan_backfill`], [`backfill::plan_entry`] |
 //!
 //! One look at a running run asks, in this order: has it timed out
@@ -32,6 +33,7 @@ pub mod because;
 pub mod clear;
 pub mod executor_event;
 pub mod fail_fast;
+pub mod hitl;
 pub mod integrity;
 pub mod map_index;
 pub mod mark;

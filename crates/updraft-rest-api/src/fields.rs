@@ -10,6 +10,9 @@ use crate::issue::{Checked, Issue, under};
 
 /// A request body.
 pub trait Body: Sized {
+    /// Whether an unknown field is a problem; else it is ignored.
+    const IS_STRICT: bool = true;
+
     /// Reads the fields. What it returns is dropped when a problem was found, so a field that could
     /// not be read may be anything.
     fn read(fields: &mut Fields<'_>) -> Self;
@@ -20,10 +23,11 @@ pub struct Fields<'a> {
     whole: &'a Value,
     object: &'a Map<String, Value>,
     known: Vec<&'static str>,
+    is_strict: bool,
     issues: Vec<Issue>,
 }
 
-/// Reads a body that must be an object without unknown fields.
+/// Reads a body that must be an object, mostly without unknown fields.
 ///
 /// # Errors
 /// With every problem; places are relative to the object.
@@ -39,6 +43,7 @@ pub fn read_body<T: Body>(whole: &Value) -> Checked<T> {
         whole,
         object,
         known: Vec::new(),
+        is_strict: T::IS_STRICT,
         issues: Vec::new(),
     };
     let body = T::read(&mut fields);
@@ -148,7 +153,7 @@ impl Fields<'_> {
         let unknown = self
             .object
             .iter()
-            .filter(|(name, _)| !self.known.contains(&name.as_str()))
+            .filter(|(name, _)| self.is_strict && !self.known.contains(&name.as_str()))
             .map(|(name, value)| {
                 Issue::new("extra_forbidden", "Extra inputs are not permitted", value)
                     .under(name.as_str())

@@ -13,6 +13,7 @@ pub mod contract;
 pub mod dag;
 pub mod dag_run;
 pub mod fields;
+pub mod hitl;
 pub mod issue;
 pub mod log;
 pub mod mask;

@@ -33,10 +33,14 @@ pub(crate) struct Agenda {
     pub(crate) starting: bool,
     /// Something scheduled may fit.
     pub(crate) queueing: bool,
+    /// A time limit may have passed, or be the next to pass.
+    pub(crate) deadlines: bool,
     /// Runs that should be looked at although nothing happens to them.
     timers: BTreeMap<RunKey, Timestamp>,
     /// When a Dag is due next, or a run that waits for its date.
     pub(crate) next_due: Option<Timestamp>,
+    /// When the next time limit passes.
+    pub(crate) next_deadline: Option<Timestamp>,
 }
 
 impl Agenda {
@@ -48,6 +52,7 @@ impl Agenda {
             all_waiting: true,
             starting: true,
             queueing: true,
+            deadlines: true,
             ..Self::default()
         }
     }
@@ -71,8 +76,10 @@ impl Agenda {
             Change::Everything => {
                 self.all_waiting = true;
                 self.look_at_everything();
+                self.deadlines = true;
             }
             Change::Capacity => self.queueing = true,
+            Change::Deadline => self.deadlines = true,
             Change::CallbackRequested | Change::ParseRequested | Change::Trigger => {}
         }
     }
@@ -161,6 +168,11 @@ impl Agenda {
             self.starting = true;
             self.everything = true;
         }
+        // A time limit has passed when its last moment has.
+        if self.next_deadline.is_some_and(|at| at < now) {
+            self.next_deadline = None;
+            self.deadlines = true;
+        }
     }
 
     /// Takes up to `count` marked runs: ordinary ones, then those of backfills, each in the order of
@@ -183,13 +195,15 @@ impl Agenda {
             || self.creation
             || self.starting
             || self.queueing
+            || self.deadlines
             || !self.dirty.is_empty()
             || !self.dirty_of_backfills.is_empty()
     }
 
     /// When the next timer fires.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        self.timers.values().copied().chain(self.next_due).min()
+        let timers = self.timers.values().copied();
+        timers.chain(self.next_due).chain(self.next_deadline).min()
     }
 }
 
@@ -248,6 +262,21 @@ mod tests {
         assert_eq!(agenda.take_runs(10), [key("r")]);
         agenda.fire_timers(later);
         assert!(!agenda.has_work());
+        assert_eq!(agenda.next_wake(), None);
+    }
+
+    #[test]
+    fn a_time_limit_wakes_the_scheduler_once_it_has_passed() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut agenda = Agenda {
+            next_deadline: Some(now),
+            ..Agenda::default()
+        };
+        assert_eq!(agenda.next_wake(), Some(now));
+        agenda.fire_timers(now);
+        assert!(!agenda.has_work(), "the limit itself is in time");
+        agenda.fire_timers(now + SignedDuration::from_micros(1));
+        assert!(agenda.deadlines && agenda.has_work());
         assert_eq!(agenda.next_wake(), None);
     }
 

@@ -16,6 +16,7 @@ mod backfills;
 mod callbacks;
 mod create;
 mod dags;
+mod deadlines;
 mod error;
 mod examine;
 mod follow;

@@ -171,6 +171,9 @@ impl Scheduler {
         self.agenda.queueing |= !self.agenda.has_work();
         self.agenda.fire_timers(now);
         self.run_upkeep(now).await?;
+        if std::mem::take(&mut self.agenda.deadlines) {
+            self.end_waits(now).await?;
+        }
         if std::mem::take(&mut self.agenda.creation) {
             self.create_runs(now).await?;
         }

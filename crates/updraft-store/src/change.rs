@@ -40,6 +40,8 @@ pub enum Change {
     ParseRequested,
     /// A trigger was created or is no longer needed.
     Trigger,
+    /// Something has a time limit that it did not have before, or another one.
+    Deadline,
     /// Hints were lost: look at everything.
     Everything,
 }

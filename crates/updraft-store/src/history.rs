@@ -10,6 +10,10 @@ use crate::row::{assembled, micros, text_array};
 use crate::task_instance::{TASK_INSTANCE_COLUMNS, task_instance_from};
 use crate::{Error, Reader, Tx};
 
+/// A condition on the state of a row.
+const FINISHED: &str =
+    "COALESCE(state IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed'), FALSE)";
+
 /// A try that ends and the id its successor will have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Succession {
@@ -33,6 +37,7 @@ impl Tx {
         }
         let old = text_array(successions.iter().map(|each| each.old));
         self.copy_to_history(&old, now).await?;
+        self.keep_hitl_details(&old).await?;
         let of_ti = self.dialect().one_of_texts("ti_id", "$1");
         let statement = sqlx::query(assembled(format!(
             "DELETE FROM task_reschedule WHERE {of_ti}"
@@ -43,8 +48,16 @@ impl Tx {
         let pairs = self
             .dialect()
             .rows("$1", "given", &[("old", Kind::Text), ("new", Kind::Text)]);
+        // Quirk §1.5: a try that is cut off has ended, also in the live row.
         let statement = sqlx::query(assembled(format!(
-            "UPDATE task_instance SET id = given.new FROM {pairs} WHERE id = given.old"
+            "UPDATE task_instance
+                SET id = given.new,
+                    end_date = CASE WHEN {FINISHED} THEN end_date
+                                    ELSE COALESCE(end_date, $2) END,
+                    duration = CASE WHEN {FINISHED} OR end_date IS NOT NULL THEN duration
+                                    ELSE ($2 - start_date) / 1000000.0 END
+               FROM {pairs}
+              WHERE id = given.old"
         )))
         .bind(
             Value::from_iter(
@@ -53,7 +66,8 @@ impl Tx {
                     .map(|each| json!({"old": each.old, "new": each.new})),
             )
             .to_string(),
-        );
+        )
+        .bind(micros(now));
         self.execute("give task instances new ids", statement)
             .await?;
         Ok(())
@@ -63,11 +77,7 @@ impl Tx {
         let copied: Vec<String> = TASK_INSTANCE_COLUMNS
             .split(", ")
             .map(|column| match column.trim() {
-                "state" => {
-                    "CASE WHEN state IN ('success', 'failed', 'skipped', 'upstream_failed', \
-                            'removed') THEN state ELSE 'failed' END"
-                        .to_owned()
-                }
+                "state" => format!("CASE WHEN {FINISHED} THEN state ELSE 'failed' END"),
                 "end_date" => "COALESCE(end_date, $2)".to_owned(),
                 "duration" => "COALESCE(duration, ($2 - start_date) / 1000000.0)".to_owned(),
                 column => column.to_owned(),

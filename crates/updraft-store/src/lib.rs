@@ -44,6 +44,7 @@ mod event_log;
 mod execution;
 mod gate;
 mod history;
+mod hitl;
 mod job;
 mod keyring;
 pub mod listing;

@@ -12,7 +12,7 @@ mod tree;
 
 pub use number::python_float;
 pub(crate) use text::with_serde_timestamps;
-pub use text::{JsonText, write_json_string};
+pub use text::{JsonText, serde_datetime, write_json_string};
 pub use tree::{Json, JsonError};
 
 /// Deepest nesting that is read or written, as in pydantic, which checks the same values.

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tracing::{info, warn};
 use updraft_execution::{
-    Asker, TaskAsker, answer, bury, fail_fast, failure_of, release_restarting,
+    Asker, TaskAsker, answer, bury, fail_fast, failure_of, park, release_restarting,
 };
 use updraft_model::workload::Workload;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
@@ -199,7 +199,7 @@ impl Rows {
                     next_kwargs: text_of(wait.next_kwargs.as_ref()),
                     rendered_map_index: wait.rendered_map_index.clone(),
                 };
-                tx.await_input(id, &wait, now).await?
+                park(&mut tx, id, &wait, now).await?
             }
         };
         tx.commit().await?;

@@ -4,6 +4,7 @@
 //! hint of the store lets us look right away.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast::error::RecvError;
@@ -21,6 +22,7 @@ const STOPS_MAX: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Running {
     tasks: Arc<Mutex<BTreeMap<TaskInstanceId, Entry>>>,
+    processes: Arc<AtomicU64>,
     /// Notified when a task leaves the list.
     left: Arc<Notify>,
 }
@@ -29,6 +31,9 @@ pub(crate) struct Running {
 struct Entry {
     run: RunKey,
     stop: mpsc::Sender<StopReason>,
+    /// Tells a process from an earlier one of the same try, which may still be ending while the try
+    /// goes on: a wait can be over before its process is.
+    process: u64,
 }
 
 /// Takes its task off the list when it is dropped.
@@ -36,6 +41,7 @@ struct Entry {
 pub(crate) struct Registration {
     running: Running,
     id: TaskInstanceId,
+    process: u64,
 }
 
 impl Running {
@@ -46,14 +52,14 @@ impl Running {
         run: RunKey,
     ) -> (Registration, mpsc::Receiver<StopReason>) {
         let (stop, stops) = mpsc::channel(STOPS_MAX);
-        self.lock().insert(id, Entry { run, stop });
-        (
-            Registration {
-                running: self.clone(),
-                id,
-            },
-            stops,
-        )
+        let process = self.processes.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(id, Entry { run, stop, process });
+        let registration = Registration {
+            running: self.clone(),
+            id,
+            process,
+        };
+        (registration, stops)
     }
 
     /// Tells every task to stop.
@@ -151,7 +157,42 @@ pub async fn superseded(
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.running.lock().remove(&self.id);
+        let mut tasks = self.running.lock();
+        if tasks
+            .get(&self.id)
+            .is_some_and(|entry| entry.process == self.process)
+        {
+            tasks.remove(&self.id);
+        }
+        drop(tasks);
         self.running.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use updraft_model::TaskInstanceId;
+    use updraft_store::RunKey;
+    use updraft_task_comms::session::StopReason;
+    use uuid::Uuid;
+
+    use super::Running;
+
+    #[test]
+    fn the_end_of_an_earlier_process_leaves_the_later_one_of_the_same_try_listed() {
+        let running = Running::default();
+        let id = TaskInstanceId(Uuid::now_v7());
+        let run = RunKey {
+            dag_id: "d".into(),
+            run_id: "r".into(),
+        };
+        let (earlier, _) = running.register(id, run.clone());
+        let (later, mut stops) = running.register(id, run);
+        drop(earlier);
+        assert_eq!(running.all(), [id]);
+        running.stop_all(StopReason::Superseded);
+        assert_eq!(stops.try_recv(), Ok(StopReason::Superseded));
+        drop(later);
+        assert_eq!(running.all(), []);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::compare::Difference;
@@ -23,6 +23,9 @@ pub(super) struct Plan {
     /// Dags that are triggered more than once, or with a `conf`.
     #[serde(default)]
     runs: BTreeMap<String, Vec<RunPlan>>,
+    /// Dag id, task id, and what the simulated human answers when the task asks.
+    #[serde(default)]
+    pub(super) answers: BTreeMap<String, BTreeMap<String, HumanAnswer>>,
     /// Dags whose callbacks write to `callbacks/<dag_id>.txt` beside the Dags folder.
     #[serde(default)]
     pub(super) callbacks: BTreeSet<String>,
@@ -48,6 +51,15 @@ pub(super) struct RunPlan {
     pub(super) logical_date: String,
     #[serde(default)]
     pub(super) conf: Map<String, Value>,
+}
+
+/// The answer to a human-in-the-loop task: the body of the request that gives it.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HumanAnswer {
+    chosen_options: Vec<String>,
+    #[serde(default)]
+    params_input: Map<String, Value>,
 }
 
 impl Plan {

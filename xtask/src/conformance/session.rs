@@ -193,6 +193,7 @@ impl Session<'_> {
             }
             let mut still_active = Vec::new();
             for dag in active {
+                self.answer_questions(&dag)?;
                 if dag.since.elapsed() < RUN_MAX && !self.has_ended(&dag)? {
                     still_active.push(dag);
                     continue;
@@ -262,6 +263,41 @@ impl Session<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Plays the human: answers what tasks that wait have asked, as the plan says.
+    fn answer_questions(&self, dag: &Active) -> Result<()> {
+        let Some(answers) = self.plan.answers.get(&dag.dag_id) else {
+            return Ok(());
+        };
+        for run_id in &dag.accepted {
+            let run = format!(
+                "/api/v2/dags/{}/dagRuns/{}",
+                segment(&dag.dag_id),
+                segment(run_id)
+            );
+            let open = "hitlDetails?response_received=false&state=awaiting_input";
+            for detail in self
+                .engine
+                .rest
+                .list(&format!("{run}/{open}"), "hitl_details")?
+            {
+                let ti = &detail["task_instance"];
+                let (task_id, map_index) = (ti["task_id"].as_str(), &ti["map_index"]);
+                let task_id = task_id.context("a task instance without `task_id`")?;
+                // Without an answer in the plan the task waits for its timeout.
+                if let Some(answer) = answers.get(task_id) {
+                    let place = format!(
+                        "{run}/taskInstances/{}/{map_index}/hitlDetails",
+                        segment(task_id)
+                    );
+                    self.engine
+                        .rest
+                        .patch(&place, &serde_json::to_value(answer)?)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn finish(&self, dag: Active) -> Result<DagOutcome> {

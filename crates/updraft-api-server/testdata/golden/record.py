@@ -2,7 +2,7 @@
 
 Usage: record.py BASE_URL PASSWORDS_JSON [RESOURCE...]
 
-The server runs with `golden_dags.py` as its only good Dag file, the users `admin:admin`,
+The server runs with `golden_dags.py` (for `hitl`: `golden_people.py`) as its only good Dag file, the users `admin:admin`,
 `opal:op`, `uma:user`, `vic:viewer`, and a scheduler. Each resource gives one file: a list of
 {name, as, method, path, body, status, answer}.
 """
@@ -462,6 +462,71 @@ def admin():
     b.close()
 
 
-for step in (service, dags, dag_runs, task_instances, admin):
+def hitl():
+    b = Book("hitl")
+    run, tis = "/dags/asks/dagRuns/one", "/dags/asks/dagRuns/one/taskInstances"
+    call("PATCH", "/api/v2/dags/asks", {"is_paused": False})
+    call("POST", "/api/v2/dags/asks/dagRuns", {"dag_run_id": "one", "logical_date": "2026-04-01T06:00:00Z", "run_after": "2026-04-01T06:00:00Z"})
+    while True:
+        _, found = call("GET", f"/api/v2{tis}")
+        states = {ti["task_id"]: ti["state"] for ti in found["task_instances"]}
+        if set(states.values()) == {"awaiting_input", "success"} and states["in_time"] == "success":
+            break
+        time.sleep(1)
+    # From here on nothing starts: an answered task stays scheduled.
+    call("PATCH", "/api/v2/dags/asks", {"is_paused": True})
+    b("list", "GET", run + "/hitlDetails?order_by=task_display_name")
+    b("list everywhere", "GET", "/dags/~/dagRuns/~/hitlDetails?order_by=-subject&limit=2&offset=1")
+    b("list of an unknown run", "GET", "/dags/asks/dagRuns/unknown/hitlDetails")
+    b("list of an unknown dag", "GET", "/dags/unknown/dagRuns/~/hitlDetails")
+    b("list of a task", "GET", run + "/hitlDetails?task_id=choose&map_index=-1")
+    b("list by patterns", "GET", "/dags/~/dagRuns/~/hitlDetails?dag_id_pattern=ASK&task_id_prefix_pattern=s")
+    b("list by state", "GET", run + "/hitlDetails?state=success&state=failed&order_by=task_display_name")
+    b("list by bad state", "GET", run + "/hitlDetails?state=odd")
+    b("list by subject", "GET", run + "/hitlDetails?subject_search=CHOOSE&order_by=-task_display_name")
+    b("list by body", "GET", run + "/hitlDetails?body_search=read")
+    b("list unanswered", "GET", run + "/hitlDetails?response_received=false&order_by=task_display_name")
+    b("list unclear", "GET", run + "/hitlDetails?response_received=perhaps&map_index=x&created_at_gte=yesterday")
+    b("list bad order", "GET", run + "/hitlDetails?order_by=odd")
+    b("get", "GET", tis + "/enter/-1/hitlDetails")
+    b("get as viewer", "GET", tis + "/enter/-1/hitlDetails", user="vic")
+    b("get timed out", "GET", tis + "/in_time/-1/hitlDetails")
+    b("get unknown", "GET", tis + "/unknown/-1/hitlDetails")
+    b("get other index", "GET", tis + "/enter/0/hitlDetails")
+    b("get bad index", "GET", tis + "/enter/x/hitlDetails")
+    b("get of who asks nothing", "GET", tis + "/silent/-1/hitlDetails")
+    b("get try", "GET", tis + "/enter/-1/hitlDetails/tries/1")
+    b("get unknown try", "GET", tis + "/enter/-1/hitlDetails/tries/9")
+    b("get bad try", "GET", tis + "/enter/-1/hitlDetails/tries/x")
+    place = tis + "/choose/-1/hitlDetails"
+    b("answer as viewer", "PATCH", place, {"odd": 1}, user="vic")
+    b("answer nothing", "PATCH", place, {})
+    b("answer no options", "PATCH", place, {"chosen_options": []})
+    b("answer wrong types", "PATCH", place, {"chosen_options": [1], "params_input": [1], "odd": 1})
+    b("answer null", "PATCH", place, {"chosen_options": None, "params_input": None})
+    b("answer unknown options", "PATCH", place, {"chosen_options": ["west", "north", "east"]})
+    b("answer several", "PATCH", place, {"chosen_options": ["north", "south"]})
+    b("answer of who asks nothing", "PATCH", tis + "/silent/-1/hitlDetails", {"chosen_options": ["x"]})
+    b("answer unknown", "PATCH", tis + "/unknown/-1/hitlDetails", {"chosen_options": ["x"]})
+    b("answer somebody else", "PATCH", tis + "/approve/-1/hitlDetails", {"chosen_options": ["Approve"]}, user="uma")
+    b("answer", "PATCH", place, {"chosen_options": ["it's"]}, user="uma")
+    b("answer again", "PATCH", place, {"chosen_options": ["north"]})
+    b("answer too late", "PATCH", tis + "/in_time/-1/hitlDetails", {"chosen_options": ["OK"]})
+    b("answer one who was asked", "PATCH", tis + "/approve/-1/hitlDetails", {"chosen_options": ["Reject"], "params_input": {}}, user="opal")
+    b("answer with input", "PATCH", tis + "/enter/-1/hitlDetails", {"chosen_options": ["OK"], "params_input": {"count": 5, "name": "n", "ratio": 1.0}})
+    b("answer the same twice", "PATCH", tis + "/several/-1/hitlDetails", {"chosen_options": ["a", "a"]})
+    b("get answered", "GET", tis + "/choose/-1/hitlDetails")
+    b("list answered", "GET", run + "/hitlDetails?response_received=true&order_by=task_display_name")
+    b("list by user", "GET", run + "/hitlDetails?responded_by_user_id=uma&responded_by_user_id=nobody")
+    b("list by user name", "GET", run + "/hitlDetails?responded_by_user_name=opal")
+    b("list by both", "GET", run + "/hitlDetails?responded_by_user_name=opal&responded_by_user_id=uma")
+    call("POST", "/api/v2/dags/asks/clearTaskInstances", {"dag_run_id": "one", "only_failed": False, "task_ids": ["choose"], "dry_run": False})
+    b("get cleared", "GET", tis + "/choose/-1/hitlDetails")
+    b("get cleared try", "GET", tis + "/choose/-1/hitlDetails/tries/1")
+    b("get try of who asks nothing", "GET", tis + "/silent/-1/hitlDetails/tries/1")
+    b.close()
+
+
+for step in (service, dags, dag_runs, task_instances, admin, hitl):
     if not ONLY or step.__name__ in ONLY:
         step()

@@ -214,25 +214,9 @@ async fn seed(store: &Store) {
 }
 
 async fn persist(tx: &mut Tx, now: Timestamp) {
-    let serialized: Value =
-        serde_json::from_str(include_str!("../../testdata/golden/serialized.json")).unwrap();
+    let serialized = include_str!("../../testdata/golden/serialized.json");
     let source = include_str!("../../testdata/golden/golden_dags.py");
-    let dags = serialized.as_object().unwrap().iter();
-    let dags = dags.map(|(dag_id, data)| parsed(dag_id, data, source, now));
-    tx.persist_parse(
-        &ParsedFile {
-            bundle_name: "dags-folder".into(),
-            relative_fileloc: "golden.py".to_owned(),
-            dags: dags.collect(),
-            import_errors: Vec::new(),
-            warnings: Vec::new(),
-            duration_secs: 0.25,
-            content_hash: None,
-        },
-        now,
-    )
-    .await
-    .unwrap();
+    persist_dags(tx, "golden.py", serialized, source, now).await;
     tx.persist_parse(
         &ParsedFile {
             bundle_name: "dags-folder".into(),
@@ -257,11 +241,38 @@ async fn persist(tx: &mut Tx, now: Timestamp) {
     .unwrap();
 }
 
-fn parsed(dag_id: &str, data: &Value, source: &str, now: Timestamp) -> ParsedDag {
+/// Writes the serialized Dags of a file.
+pub(crate) async fn persist_dags(
+    tx: &mut Tx,
+    file: &str,
+    serialized: &str,
+    source: &str,
+    now: Timestamp,
+) {
+    let serialized: Value = serde_json::from_str(serialized).unwrap();
+    let dags = serialized.as_object().unwrap().iter();
+    let dags = dags.map(|(dag_id, data)| parsed(dag_id, file, data, source, now));
+    tx.persist_parse(
+        &ParsedFile {
+            bundle_name: "dags-folder".into(),
+            relative_fileloc: file.to_owned(),
+            dags: dags.collect(),
+            import_errors: Vec::new(),
+            warnings: Vec::new(),
+            duration_secs: 0.25,
+            content_hash: None,
+        },
+        now,
+    )
+    .await
+    .unwrap();
+}
+
+fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) -> ParsedDag {
     let dag = SerializedDag::parse(data.clone()).unwrap();
     let attributes = dag.attributes();
     let timetable = Timetable::from_serialized(&attributes.timetable).unwrap();
-    let scheduled = dag_id != "mapped";
+    let scheduled = !matches!(dag_id, "mapped" | "asks");
     let next = if dag_id == "daily_sales" {
         "2026-11-21T06:00:00Z".parse().unwrap()
     } else {
@@ -279,8 +290,8 @@ fn parsed(dag_id: &str, data: &Value, source: &str, now: Timestamp) -> ParsedDag
             exceeds_max_non_backfill: false,
             bundle_name: "dags-folder".into(),
             bundle_version: None,
-            relative_fileloc: "golden.py".to_owned(),
-            fileloc: "/dags/golden.py".to_owned(),
+            relative_fileloc: file.to_owned(),
+            fileloc: format!("/dags/{file}"),
             owners: dag.tasks()[0].owner.clone(),
             tags: attributes.tags.clone(),
             timetable_summary: Some(timetable.summary()),

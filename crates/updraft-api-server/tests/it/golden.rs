@@ -159,6 +159,7 @@ fn normalized(value: &Value, name: Option<&str>) -> Value {
             .iter()
             .map(|(key, item)| match (key.as_str(), item) {
                 ("event_log_id", Value::Number(_)) => (key.clone(), "<number>".into()),
+                ("duration", Value::Number(_)) => (key.clone(), "<seconds>".into()),
                 // What only a worker writes.
                 ("pid" | "queued_when" | "hostname" | "unixname", _) => {
                     (key.clone(), "<worker>".into())

@@ -7,6 +7,7 @@ mod bad_input;
 mod contract;
 mod dag_list;
 mod golden;
+mod hitl;
 mod logs;
 mod roles;
 mod socket;

@@ -30,7 +30,7 @@ async fn task_instances_answer_as_airflow_does() {
     .await;
 }
 
-fn answer<'p>(pages: &'p [Page], name: &str) -> &'p Value {
+pub(crate) fn answer<'p>(pages: &'p [Page], name: &str) -> &'p Value {
     &pages.iter().find(|page| page.name == name).unwrap().answer
 }
 
@@ -43,7 +43,7 @@ async fn seed(app: &App, pages: &[Page]) {
             .unwrap()
             .unwrap();
         let rows = answer(pages, page)["task_instances"].as_array().unwrap();
-        write_run(&mut tx, dag_id, version.id).await;
+        write_run(&mut tx, dag_id, "done", version.id).await;
         let started: Vec<_> = rows
             .iter()
             .map(|row| started_from(row, version.id))
@@ -98,12 +98,12 @@ async fn seed(app: &App, pages: &[Page]) {
     );
 }
 
-async fn write_run(tx: &mut Tx, dag_id: &str, version: DagVersionId) {
+pub(crate) async fn write_run(tx: &mut Tx, dag_id: &str, run_id: &str, version: DagVersionId) {
     let date = at("2026-04-01T06:00:00Z");
     let (dag_id, now) = (DagId::new(dag_id), at("2026-11-21T21:31:36Z"));
     let run = NewDagRun {
         dag_id: dag_id.clone(),
-        run_id: "done".into(),
+        run_id: run_id.into(),
         run_type: DagRunType::Manual,
         triggered_by: DagRunTriggeredBy::RestApi,
         triggering_user_name: Some("admin".to_owned()),
@@ -128,12 +128,12 @@ async fn write_run(tx: &mut Tx, dag_id: &str, version: DagVersionId) {
         start_date: Some(now),
         end_date: Some(now),
     };
-    tx.change_dag_run_state(&dag_id, &"done".into(), &change, now)
+    tx.change_dag_run_state(&dag_id, &run_id.into(), &change, now)
         .await
         .unwrap();
 }
 
-fn started_from(row: &Value, version: DagVersionId) -> StartedTaskInstance {
+pub(crate) fn started_from(row: &Value, version: DagVersionId) -> StartedTaskInstance {
     let text = |name: &str| row[name].as_str().unwrap().to_owned();
     let instant = |name: &str| row[name].as_str().map(at);
     let small = |name: &str| i32::try_from(row[name].as_i64().unwrap()).unwrap();
@@ -174,6 +174,6 @@ fn write_log(app: &App, pages: &[Page], name: &str, place: &str) {
     std::fs::write(folder.join("attempt=1.log"), text).unwrap();
 }
 
-fn at(text: &str) -> jiff::Timestamp {
+pub(crate) fn at(text: &str) -> jiff::Timestamp {
     text.parse().unwrap()
 }

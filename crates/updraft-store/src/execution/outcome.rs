@@ -11,7 +11,7 @@ use crate::row::{assembled, bind_real, micros};
 use crate::session::Statement;
 use crate::task_instance::{TASK_INSTANCE_COLUMNS, task_instance_from};
 use crate::trigger::NewTaskTrigger;
-use crate::{Error, Tx};
+use crate::{Change, Error, Tx};
 
 /// What came of a report.
 #[derive(Clone, Debug, PartialEq)]
@@ -301,6 +301,9 @@ impl Tx {
         .bind(wait.rendered_map_index.as_deref())
         .bind(micros(now));
         self.execute("let a try await input", statement).await?;
+        if wait.timeout_at.is_some() {
+            self.changed(Change::Deadline);
+        }
         self.reported(&ti, state, now).await?;
         Ok(Transition::Done(ti))
     }

@@ -28,4 +28,10 @@ pub(super) const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0004_backfill.sql"),
         postgres: include_str!("../../migrations/postgres/0004_backfill.sql"),
     },
+    Step {
+        number: 6,
+        description: "people and deadlines",
+        sqlite: include_str!("../../migrations/sqlite/0006_people_and_deadlines.sql"),
+        postgres: include_str!("../../migrations/postgres/0006_people_and_deadlines.sql"),
+    },
 ];

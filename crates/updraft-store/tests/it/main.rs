@@ -13,6 +13,7 @@ mod clearing;
 mod execution;
 mod fixtures;
 mod foundation;
+mod hitl;
 mod jobs_and_pools;
 mod listing;
 mod parsing;

@@ -279,7 +279,7 @@ fn an_archived_try_keeps_its_id_in_the_history_only() {
             .await
             .unwrap()
             .unwrap();
-        assert_eq!((live.state, live.end_date), (S::Running, None));
+        assert_eq!((live.state, live.end_date), (S::Running, Some(at(7))));
         let past = tx.find_past_try(ids[0]).await.unwrap().unwrap();
         assert_eq!((past.state, past.end_date), (S::Failed, Some(at(7))));
         let past = tx

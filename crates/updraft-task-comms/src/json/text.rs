@@ -42,6 +42,27 @@ impl JsonText {
         &*self.0 == "null"
     }
 
+    /// This object with `value` under `key`, in place of what was there; `null` counts as an empty
+    /// object.
+    ///
+    /// # Errors
+    /// When this is no object, or either text is broken.
+    pub fn with_entry(&self, key: &str, value: &Self) -> Result<Self, JsonError> {
+        let mut entries = match self.to_json()? {
+            Json::Null => Vec::new(),
+            Json::Object(entries) => entries,
+            _ => {
+                return Err(JsonError {
+                    expected: "an object",
+                    at: 0,
+                });
+            }
+        };
+        entries.retain(|(name, _)| name != key);
+        entries.push((key.into(), value.to_json()?));
+        Ok(Self::from(&Json::Object(entries)))
+    }
+
     /// Parses the text.
     pub fn to_json(&self) -> Result<Json<'_>, JsonError> {
         Json::parse(&self.0)
@@ -143,6 +164,16 @@ pub(super) fn push_display(text: &mut String, value: impl fmt::Display) {
 
 fn write_iso_time(text: &mut String, time: UtcDateTime) {
     write_json_string(text, &time.to_string());
+}
+
+/// An instant in the form from which a child makes a `datetime` again, inside of XComs, `next_kwargs`
+/// and arguments of triggers.
+///
+/// Source: runtime protocols §1.14.
+pub fn serde_datetime(time: UtcDateTime) -> JsonText {
+    let mut text = String::new();
+    write_serde_time(&mut text, time);
+    JsonText(text.into())
 }
 
 fn write_serde_time(text: &mut String, time: UtcDateTime) {

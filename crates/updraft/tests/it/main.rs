@@ -11,5 +11,6 @@ mod dags;
 mod database;
 mod home;
 mod listings;
+mod people;
 mod standalone;
 mod usage;

@@ -13,7 +13,7 @@ use std::path::Path;
 use updraft_testkit::{Home, Standalone};
 
 /// A fresh installation with these Dag files.
-fn installation(dags: &[(&str, &str)]) -> Standalone {
+pub(crate) fn installation(dags: &[(&str, &str)]) -> Standalone {
     let home = Home::new();
     for (name, text) in dags {
         home.write_dag(name, text);

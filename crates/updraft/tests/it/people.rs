@@ -1,0 +1,3 @@
+//! People: tasks that wait for them, and what is told to them.
+
+mod hitl;
