@@ -36,15 +36,15 @@ const DEFAULT_OWNER: &str = "airflow";
 
 /// What is known of a file before it is parsed.
 #[derive(Clone, Debug)]
-pub(crate) struct Parsing {
-    pub(crate) bundle: Bundle,
-    pub(crate) key: FileKey,
+pub struct Parsing {
+    pub bundle: Bundle,
+    pub key: FileKey,
     /// `[core] dags_are_paused_at_creation`.
-    pub(crate) paused_at_creation: bool,
+    pub paused_at_creation: bool,
 }
 
 /// A file, ready to be stored.
-pub(crate) struct Content {
+pub struct Content {
     file: ParsedFile,
     /// Of each Dag of the file, in the same order.
     structures: Vec<Structure>,
@@ -88,12 +88,8 @@ impl Parsing {
 
     /// Reads what the child sent. A Dag that cannot be understood becomes an import error and does
     /// not hold back the others.
-    pub(crate) fn read(
-        &self,
-        result: &DagFileParsingResult,
-        duration: Duration,
-        ids: &Ids,
-    ) -> Content {
+    #[must_use]
+    pub fn read(&self, result: &DagFileParsingResult, duration: Duration, ids: &Ids) -> Content {
         let mut content = self.empty(duration);
         let errors = result.import_errors.iter().flatten();
         content.file.import_errors = errors
@@ -216,10 +212,13 @@ impl Content {
     }
 
     /// Stores everything, or nothing.
-    pub(crate) async fn persist(&self, store: &Store) -> Result<ParseOutcome, Error> {
+    ///
+    /// # Errors
+    /// When the store fails for good.
+    pub async fn persist(&self, store: &Store, clock: &Clock) -> Result<ParseOutcome, Error> {
         store
             .retry(|| async {
-                let now = Clock::machine().now();
+                let now = clock.now();
                 let mut tx = store.write().await?;
                 let mut file = self.file.clone();
                 for (parsed, structure) in file.dags.iter_mut().zip(&self.structures) {

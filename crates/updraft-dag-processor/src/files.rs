@@ -28,10 +28,10 @@ pub(crate) struct Intervals {
 
 /// Names a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct FileKey {
-    pub(crate) bundle: BundleName,
+pub struct FileKey {
+    pub bundle: BundleName,
     /// Relative to the bundle.
-    pub(crate) path: String,
+    pub path: String,
 }
 
 impl FileKey {

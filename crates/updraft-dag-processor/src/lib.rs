@@ -25,6 +25,8 @@ mod processor;
 mod watch;
 
 pub use bundle::Bundle;
+pub use content::{Content, Parsing};
 pub use discovery::{DiscoveryRules, IgnoreSyntax};
+pub use files::FileKey;
 pub use options::DagProcessorOptions;
 pub use processor::DagProcessor;

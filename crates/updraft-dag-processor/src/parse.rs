@@ -54,7 +54,7 @@ async fn store(
     finished: &Finished,
     path: &str,
 ) -> ParseEnd {
-    match content.persist(&children.store).await {
+    match content.persist(&children.store, &Clock::machine()).await {
         Ok(outcome) => {
             let (new, changed) = (outcome.new_dags.len(), outcome.changed_dags.len());
             let vanished = outcome.vanished_dags.len();

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::{Builder, Uuid};
 
+use crate::Dice;
+
 /// The characters of the random part of a run id.
 const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -19,7 +21,7 @@ enum Source {
 
 #[derive(Debug)]
 struct Seeded {
-    state: u64,
+    dice: Dice,
     drawn: u64,
 }
 
@@ -34,7 +36,7 @@ impl Ids {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self(Source::Seeded(Arc::new(Mutex::new(Seeded {
-            state: seed,
+            dice: Dice::seeded(seed),
             drawn: 0,
         }))))
     }
@@ -90,17 +92,8 @@ impl Ids {
 impl Seeded {
     fn bytes(&mut self) -> [u8; 16] {
         self.drawn += 1;
-        let (high, low) = (self.next_number(), self.next_number());
+        let (high, low) = (self.dice.next_number(), self.dice.next_number());
         (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
-    }
-
-    /// SplitMix64.
-    fn next_number(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
     }
 }
 

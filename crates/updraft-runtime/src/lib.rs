@@ -7,11 +7,13 @@
 //! each one means.
 
 mod clock;
+mod dice;
 mod ids;
 mod log;
 mod tasks;
 
 pub use clock::{Clock, SimulatedTime};
+pub use dice::Dice;
 pub use ids::Ids;
 pub use log::{LogFormat, init_log};
 pub use tasks::{OnExit, Tasks};

@@ -21,7 +21,8 @@ struct Hands {
     /// What the monotonic reading counts from; it has no other meaning.
     origin: Instant,
     sleepers: BTreeMap<(Duration, u64), Waker>,
-    slept: u64,
+    /// How many fell asleep so far, and when the last of them wants to wake.
+    fell_asleep: (u64, Duration),
 }
 
 impl SimulatedTime {
@@ -33,7 +34,7 @@ impl SimulatedTime {
             elapsed: Duration::ZERO,
             origin: Instant::now(),
             sleepers: BTreeMap::new(),
-            slept: 0,
+            fell_asleep: (0, Duration::ZERO),
         })))
     }
 
@@ -90,11 +91,19 @@ impl SimulatedTime {
         self.hands().sleepers.keys().next().map(|(at, _)| *at)
     }
 
+    /// How many sleepers there have been, and when the latest wants to wake, as a time since the
+    /// start.
+    #[must_use]
+    pub fn fell_asleep(&self) -> (u64, Duration) {
+        self.hands().fell_asleep
+    }
+
     pub(super) async fn sleep(&self, pause: Duration) {
         let key = {
             let mut hands = self.hands();
-            hands.slept += 1;
-            (hands.elapsed + pause, hands.slept)
+            let until = hands.elapsed + pause;
+            hands.fell_asleep = (hands.fell_asleep.0 + 1, until);
+            (until, hands.fell_asleep.0)
         };
         let _registration = Registration { time: self, key };
         poll_fn(|context| {
