@@ -92,8 +92,8 @@ pub enum Event {
     ForkFailed { why: String },
     /// The store marked the row as running by this child.
     RunAccepted(Box<TIRunContext>),
-    /// The store did not; nobody else may be disturbed.
-    RunRefused(ErrorResponse),
+    /// The store did not, or could not be asked; nobody else may be disturbed.
+    RunRefused(Failure),
     /// A frame on the request channel.
     Frame(Result<Frame, BadFrame>),
     /// The answer to an [`Effect::Ask`].

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nix::unistd::Pid;
 use serde_json::Value;
 use tracing::{info, warn};
 use updraft_execution::{
@@ -17,7 +16,7 @@ use updraft_model::{TaskInstanceId, TaskInstanceState};
 use updraft_runtime::{CancellationToken, Clock, Ids};
 use updraft_store::{
     AwaitInput, Defer, Error, Finish, Heartbeat, OutletEvent, Reschedule, Retry, Runner, Start,
-    StartedTry, Store, Succession, TaskOutlet, Transition, TriggerKwargs,
+    StartedTry, Store, Succession, TaskOutlet, Transition, TriggerKwargs, Tx,
 };
 use updraft_task_comms::json::JsonText;
 use updraft_task_comms::message::{
@@ -53,6 +52,8 @@ pub struct Rows {
     ids: Ids,
     ti_id: TaskInstanceId,
     identity: Arc<Identity>,
+    /// The child that runs the try, once there is one.
+    pid: Option<i32>,
     asker: Asker,
 }
 
@@ -87,32 +88,54 @@ impl Rows {
             ids,
             ti_id: workload.ti_id,
             identity: Arc::new(identity),
+            pid: None,
             asker: Asker::Task(Arc::new(asker)),
         }
     }
 
-    /// Marks the try as running in the child `pid`.
-    pub async fn start(self, pid: u32) -> Event {
-        let refused = |error| Event::RunRefused(error);
-        match self.store.retry(|| self.try_start(pid)).await {
-            Ok(Start::Started(started)) => Event::RunAccepted(Box::new(context_of(*started))),
-            Ok(Start::NotFound) => refused(ErrorResponse::api_server_error(
-                404,
-                "the task instance does not exist or has begun another try",
-            )),
-            Ok(Start::InvalidState(state)) => refused(ErrorResponse::api_server_error(
-                409,
-                &format!("the task instance cannot start: its state is `{state}`"),
-            )),
-            Err(error) => refused(failure_of(&error).error),
+    /// The same rows as the child `pid` sees them: what it does counts only while they say that the
+    /// try runs in it.
+    #[must_use]
+    pub fn for_child(&self, pid: u32) -> Self {
+        Self {
+            pid: Some(pid.cast_signed()),
+            ..self.clone()
         }
     }
 
-    async fn try_start(&self, pid: u32) -> Result<Start, Error> {
+    /// Marks the try as running in our child.
+    pub async fn start(self) -> Event {
+        let refused = |status, message: &str| Event::RunRefused(not_ours(status, message));
+        let mut attempt = 0;
+        loop {
+            match self.store.retry(|| self.try_start()).await {
+                Ok(Start::Started(started)) => {
+                    return Event::RunAccepted(Box::new(context_of(*started)));
+                }
+                Ok(Start::NotFound) => {
+                    return refused(
+                        404,
+                        "the task instance does not exist or has begun another try",
+                    );
+                }
+                Ok(Start::InvalidState(state)) => {
+                    let message = format!("the task instance cannot start: its state is `{state}`");
+                    return refused(409, &message);
+                }
+                Err(error) if error.is_transient() && attempt < ATTEMPTS_MAX => {
+                    self.clock.sleep(pause_before(attempt)).await;
+                    attempt += 1;
+                }
+                Err(error) => return Event::RunRefused(failure_of(&error)),
+            }
+        }
+    }
+
+    async fn try_start(&self) -> Result<Start, Error> {
         let runner = Runner {
             hostname: self.identity.hostname.clone(),
             unixname: self.identity.unixname.clone(),
-            pid: pid.cast_signed(),
+            pid: self.pid.expect("a try starts in a child"),
         };
         let now = self.clock.now();
         let mut tx = self.store.write().await?;
@@ -121,13 +144,24 @@ impl Rows {
         Ok(start)
     }
 
+    /// Whether a running row runs in our child. A try that was rescheduled or deferred keeps its id
+    /// when it runs again elsewhere, so the id alone does not tell a late report from a fresh one.
+    async fn is_ours(&self, tx: &mut Tx) -> Result<bool, Error> {
+        let row = tx.lock_task_instance(self.ti_id).await?;
+        Ok(row.is_none_or(|ti| {
+            ti.state != TaskInstanceState::Running
+                || ti.hostname == self.identity.hostname && ti.pid == self.pid
+        }))
+    }
+
     /// Tells the store that the try is alive, and learns whether it should be.
-    pub async fn heartbeat(self, pid: Pid) -> Event {
+    pub async fn heartbeat(self) -> Event {
         let beat = async {
             let mut tx = self.store.write().await?;
             let hostname = &self.identity.hostname;
+            let pid = self.pid.expect("only a child has a heartbeat");
             let answer = tx
-                .heartbeat_try(self.ti_id, hostname, pid.as_raw(), self.clock.now())
+                .heartbeat_try(self.ti_id, hostname, pid, self.clock.now())
                 .await?;
             tx.commit().await?;
             Ok::<_, Error>(answer)
@@ -163,7 +197,7 @@ impl Rows {
             )),
             Ok(Transition::InvalidState(state)) => Err(not_ours(
                 409,
-                &format!("the task instance is not running: its state is `{state}`"),
+                &format!("the task instance is not running here: its state is `{state}`"),
             )),
             Err(error) => Err(failure_of(&error)),
         }
@@ -174,6 +208,9 @@ impl Rows {
         let now = self.clock.now();
         let id = self.ti_id;
         let mut tx = self.store.write().await?;
+        if !self.is_ours(&mut tx).await? {
+            return Ok(Transition::InvalidState(TaskInstanceState::Running));
+        }
         let transition = match outcome {
             O::SucceedTask(success) => tx.finish_try(id, &success_of(success), now).await?,
             O::TaskState(end) => {
@@ -219,7 +256,13 @@ impl Rows {
                 Outcome::Settled
             }
             Conclusion::Superseded { .. } => self.after_superseded(workload).await,
-            Conclusion::Refused(_) => Outcome::Refused,
+            Conclusion::Refused(failure) if failure.kind == FailureKind::NotOurs => {
+                Outcome::Refused
+            }
+            // Nobody knows whether the row says queued or running; the scheduler looks.
+            Conclusion::Refused(failure) => {
+                Outcome::Unsettled(format!("{:?}", failure.error.error))
+            }
             Conclusion::NotStarted { why } => Outcome::Unsettled(why),
             Conclusion::Crashed(crash) => {
                 warn!(dag_id = %workload.dag_id, run_id = %workload.run_id, task_id = %workload.task_id, map_index = %workload.map_index, try_number = workload.try_number, reason = %crash.reason, "a task ended without an outcome");
@@ -259,6 +302,9 @@ impl Rows {
 
     async fn try_crashed(&self, crash: &Crash) -> Result<bool, Error> {
         let mut tx = self.store.write().await?;
+        if !self.is_ours(&mut tx).await? {
+            return Ok(false);
+        }
         let why = crash.reason.to_string();
         let is_buried = bury(&mut tx, self.ti_id, &why, &self.ids, self.clock.now()).await?;
         tx.commit().await?;

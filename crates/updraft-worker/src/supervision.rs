@@ -114,7 +114,7 @@ impl Supervision {
         let mut conclusion = None;
         for effect in effects {
             match effect {
-                Effect::StartRun { pid } => self.call(self.rows.clone().start(pid)),
+                Effect::StartRun { .. } => self.call(self.rows.clone().start()),
                 Effect::Send(frame) => self.channels.send(frame),
                 Effect::SendLogChannel(frame) => self.send_log_channel(&frame).await,
                 Effect::Ask { ask, call } => {
@@ -127,7 +127,7 @@ impl Supervision {
                         Event::StoreAnswer { ask, answer }
                     });
                 }
-                Effect::Heartbeat => self.call(self.rows.clone().heartbeat(self.pid)),
+                Effect::Heartbeat => self.call(self.rows.clone().heartbeat()),
                 Effect::WriteLog(line) => lines.push(line),
                 Effect::Signal(signal) => self.signal(signal).await,
                 Effect::CloseChannels => self.channels.close(),

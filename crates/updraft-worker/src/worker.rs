@@ -131,6 +131,7 @@ impl Worker {
             Ok(child) => child,
             Err(why) => return self.without_child(session, log, why),
         };
+        let rows = rows.for_child(child.pid.as_raw().unsigned_abs());
         let supervision = Supervision::new(
             session,
             child,

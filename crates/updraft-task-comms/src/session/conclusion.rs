@@ -5,15 +5,16 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::Failure;
-use crate::message::{ErrorResponse, Outcome};
+use crate::message::Outcome;
 
 /// The end of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Conclusion {
     /// No child ran any user code and the row was not touched.
     NotStarted { why: String },
-    /// The store refused the run; the child was killed before it did anything.
-    Refused(ErrorResponse),
+    /// The store refused the run, or could not be asked; the child was killed before it did
+    /// anything.
+    Refused(Failure),
     /// The child's outcome is stored. Nothing is left to write.
     Completed {
         state: &'static str,

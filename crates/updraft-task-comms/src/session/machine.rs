@@ -17,7 +17,7 @@ use crate::frame::encode_frame;
 use crate::json::Json;
 use crate::log_line::{Level, own_line};
 use crate::masker::SecretsMasker;
-use crate::message::{ErrorResponse, Outcome, StartupDetails, TIRunContext};
+use crate::message::{Outcome, StartupDetails, TIRunContext};
 
 /// The id of the unprompted first frame.
 const FIRST_FRAME_ID: u64 = 0;
@@ -68,7 +68,7 @@ enum Run {
     Unstartable {
         message: String,
     },
-    Refused(ErrorResponse),
+    Refused(Failure),
 }
 
 /// How far the child's outcome got.
@@ -133,7 +133,7 @@ impl TaskSession {
             Event::ForkedChild { pid } => self.on_forked(pid),
             Event::ForkFailed { why } => self.on_fork_failed(why, now),
             Event::RunAccepted(context) => self.on_run_accepted(*context, now),
-            Event::RunRefused(error) => self.on_run_refused(error),
+            Event::RunRefused(failure) => self.on_run_refused(failure),
             Event::Frame(frame) => self.on_frame(frame, now),
             Event::StoreAnswer { ask, answer } => self.on_store_answer(ask, answer, now),
             Event::LogLine(line) => {
@@ -218,8 +218,8 @@ impl TaskSession {
         }
     }
 
-    fn on_run_refused(&mut self, error: ErrorResponse) {
-        self.run = Run::Refused(error);
+    fn on_run_refused(&mut self, failure: Failure) {
+        self.run = Run::Refused(failure);
         self.kill();
     }
 

@@ -142,7 +142,10 @@ impl World {
             }
             Step::Refuse => {
                 self.run_answered = true;
-                Event::RunRefused(ErrorResponse::api_server_error(409, "no"))
+                Event::RunRefused(Failure {
+                    kind: FailureKind::NotOurs,
+                    error: ErrorResponse::api_server_error(409, "no"),
+                })
             }
             Step::Query if can_write && self.accepted => {
                 self.frame(json!({"type": "GetDag", "dag_id": "d"}))

@@ -43,10 +43,13 @@ fn a_resumed_task_keeps_its_first_start_date() {
 fn a_refused_run_kills_the_child_before_it_hears_anything() {
     let mut driver = Driver::new();
     driver.on(Event::ForkedChild { pid: 7 });
-    let error = ErrorResponse::api_server_error(409, "running elsewhere");
-    let effects = driver.on(Event::RunRefused(error.clone()));
+    let refusal = Failure {
+        kind: FailureKind::NotOurs,
+        error: ErrorResponse::api_server_error(409, "running elsewhere"),
+    };
+    let effects = driver.on(Event::RunRefused(refusal.clone()));
     assert_eq!(effects, [Effect::Signal(Signal::Kill)]);
-    assert_eq!(driver.exits(KILLED), Conclusion::Refused(error));
+    assert_eq!(driver.exits(KILLED), Conclusion::Refused(refusal));
 }
 
 #[test]

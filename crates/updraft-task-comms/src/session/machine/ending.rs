@@ -62,7 +62,7 @@ impl TaskSession {
             .stop
             .map_or(CrashReason::of_status(status), CrashReason::Stopped);
         match &self.run {
-            Run::Refused(error) => Conclusion::Refused(error.clone()),
+            Run::Refused(failure) => Conclusion::Refused(failure.clone()),
             Run::NotAsked => Conclusion::NotStarted {
                 why: reason.to_string(),
             },
