@@ -1,10 +1,12 @@
 //! Runs workloads on this machine, at most `parallelism` at once.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
+use updraft_model::TaskInstanceId;
 use updraft_runtime::{OnExit, Tasks};
 
 use crate::queue::Queue;
@@ -42,6 +44,9 @@ struct Shared {
 struct State {
     waiting: Queue,
     running: usize,
+    /// How many workloads of each try run or wait here. A sensor that was rescheduled may be back
+    /// before its last supervision has ended.
+    held: BTreeMap<TaskInstanceId, usize>,
     stopped: bool,
 }
 
@@ -109,6 +114,7 @@ impl LocalExecutor {
                 .occupied
                 .fetch_add(workloads.len(), Ordering::AcqRel);
             for workload in workloads {
+                *state.held.entry(workload.ti_id).or_default() += 1;
                 state.waiting.push(workload);
             }
         }
@@ -120,8 +126,27 @@ impl LocalExecutor {
     pub fn stop(&self) {
         let mut state = self.shared.lock();
         state.stopped = true;
-        while state.waiting.pop().is_some() {
+        while let Some(workload) = state.waiting.pop() {
+            state.release(workload.ti_id);
             self.shared.occupied.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether a workload of this try runs or waits here.
+    #[must_use]
+    pub fn holds(&self, id: TaskInstanceId) -> bool {
+        self.shared.lock().held.contains_key(&id)
+    }
+}
+
+impl State {
+    /// One workload of this try less.
+    fn release(&mut self, id: TaskInstanceId) {
+        if let Some(count) = self.held.get_mut(&id) {
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(&id);
+            }
         }
     }
 }
@@ -134,12 +159,11 @@ impl Shared {
     /// Starts waiting workloads while there are slots.
     fn fill(this: &Arc<Self>) {
         while let Some(workload) = this.take_next() {
-            (this.start)(
-                workload,
-                Slot {
-                    shared: Arc::clone(this),
-                },
-            );
+            let slot = Slot {
+                shared: Arc::clone(this),
+                id: workload.ti_id,
+            };
+            (this.start)(workload, slot);
         }
     }
 
@@ -183,11 +207,16 @@ impl Drop for Unfinished {
 /// Held while a workload runs. Given back on drop, so also when its supervision panics.
 struct Slot {
     shared: Arc<Shared>,
+    id: TaskInstanceId,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.shared.lock().running -= 1;
+        {
+            let mut state = self.shared.lock();
+            state.running -= 1;
+            state.release(self.id);
+        }
         self.shared.occupied.fetch_sub(1, Ordering::AcqRel);
         Shared::fill(&self.shared);
     }

@@ -146,6 +146,7 @@ impl Scheduler {
                     "a scheduling step failed; it is repeated"
                 );
                 self.agenda.on_change(Change::Everything);
+                self.upkeep.after_failure(self.clock.monotonic());
                 Ok(Next::AfterFailure(self.clock.monotonic() + FAILURE_PAUSE))
             }
         }

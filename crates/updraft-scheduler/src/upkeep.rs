@@ -87,6 +87,11 @@ impl Upkeep {
             .fold(self.heartbeat.next, Instant::min)
     }
 
+    /// A step failed, and with it perhaps a timer's action or the hand-over of what was queued.
+    pub(crate) fn after_failure(&mut self, now: Instant) {
+        self.orphans.next = now;
+    }
+
     /// Notes what an executor said. Only a workload that could not be supervised needs us: all
     /// others have written their row.
     pub(crate) fn on_executor_event(&mut self, event: ExecutorEvent) {
@@ -168,7 +173,10 @@ impl Scheduler {
             .partition(|ti| ti.state == TaskInstanceState::Queued);
         let queued: Vec<_> = queued.into_iter().map(|ti| ti.id).collect();
         tx.adopt_task_instances(&queued, self.job_id).await?;
-        let workloads = tx.load_workloads(&queued).await?;
+        // With them goes what we queued ourselves in a transaction that was committed although the
+        // store could not say so.
+        let mut workloads = tx.load_queued_workloads(&[self.job_id]).await?;
+        workloads.retain(|workload| !self.executor.holds(workload.task_instance.id));
         self.start_over(&mut tx, &started, now).await?;
         tx.commit().await?;
         if !orphans.is_empty() {
