@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::conformance;
 use crate::postgres::Postgres;
-use crate::{airflow, tidy, workspace};
+use crate::{airflow, sim, tidy, workspace};
 
 /// Where the tests of the store find a PostgreSQL on which they may create databases.
 const POSTGRES_URL_VARIABLE: &str = "UPDRAFT_TEST_POSTGRES_URL";
@@ -30,7 +30,7 @@ struct Step {
     run: fn() -> Result<()>,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "fmt",
         run: fmt,
@@ -54,6 +54,10 @@ const STEPS: [Step; 7] = [
     Step {
         name: "tests",
         run: tests,
+    },
+    Step {
+        name: "simulate",
+        run: sim::smoke,
     },
     Step {
         name: "conformance",

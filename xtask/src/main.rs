@@ -17,6 +17,7 @@ mod gate;
 mod postgres;
 mod rest;
 mod service;
+mod sim;
 mod tidy;
 mod updraft;
 mod workspace;
@@ -37,6 +38,8 @@ enum Command {
     Tidy,
     /// Run the example Dags and compare the outcome with real Airflow's.
     Conformance(conformance::Arguments),
+    /// Simulate Updraft under every kind of trouble.
+    Sim(sim::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => gate::run(&arguments),
         Command::Tidy => tidy::run(),
         Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
