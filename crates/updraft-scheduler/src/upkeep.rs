@@ -152,14 +152,13 @@ impl Scheduler {
     async fn take_over_orphans(&mut self, now: Timestamp) -> Result<(), Error> {
         self.heartbeat(now).await?;
         let mut tx = self.store.write().await?;
-        let silence = if self.options.is_alone {
-            SignedDuration::ZERO
+        let dead = if self.options.is_alone {
+            tx.fail_other_jobs(JobType::Scheduler, self.job_id, now)
+                .await?
         } else {
-            signed(self.options.health_check_threshold)
+            let since = now - signed(self.options.health_check_threshold);
+            tx.fail_dead_jobs(JobType::Scheduler, since, now).await?
         };
-        let dead = tx
-            .fail_dead_jobs(JobType::Scheduler, now - silence, now)
-            .await?;
         if !dead.is_empty() {
             warn!(jobs = ?dead, "declared silent schedulers dead");
         }

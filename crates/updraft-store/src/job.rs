@@ -6,6 +6,7 @@ use updraft_model::JobId;
 use updraft_model::job::{Job, JobState, JobType};
 
 use crate::row::{Columns, micros};
+use crate::session::Statement;
 use crate::{Error, Reader, Tx};
 
 pub(crate) const JOB_COLUMNS: &str = "id, job_type, state, start_date, end_date, latest_heartbeat, hostname, \
@@ -87,6 +88,30 @@ impl Tx {
         .bind(job_type.as_str())
         .bind(micros(since))
         .bind(micros(now));
+        self.declare_dead(statement).await
+    }
+
+    /// Declares every running job of the type dead but this one, whatever their heartbeats say: a
+    /// clock that was put back makes those of a dead process lie in the future.
+    pub async fn fail_other_jobs(
+        &mut self,
+        job_type: JobType,
+        own: JobId,
+        now: Timestamp,
+    ) -> Result<Vec<JobId>, Error> {
+        let statement = sqlx::query(
+            "UPDATE job
+                SET state = 'failed', end_date = $3
+              WHERE job_type = $1 AND state = 'running' AND id <> $2
+              RETURNING id",
+        )
+        .bind(job_type.as_str())
+        .bind(own.0)
+        .bind(micros(now));
+        self.declare_dead(statement).await
+    }
+
+    async fn declare_dead(&mut self, statement: Statement<'_>) -> Result<Vec<JobId>, Error> {
         self.fetch_all("declare dead jobs", statement)
             .await?
             .iter()

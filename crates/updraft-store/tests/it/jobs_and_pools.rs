@@ -17,6 +17,21 @@ fn scheduler() -> NewJob {
 }
 
 #[test]
+fn a_job_that_is_alone_declares_the_others_dead_whatever_the_clock_said() {
+    on_each_backend(async |store| {
+        let mut tx = store.write().await.unwrap();
+        let ahead = tx.start_job(&scheduler(), at(3_600)).await.unwrap();
+        let own = tx.start_job(&scheduler(), at(0)).await.unwrap();
+        let dead = tx
+            .fail_other_jobs(JobType::Scheduler, own.id, at(0))
+            .await
+            .unwrap();
+        assert_eq!(dead, [ahead.id]);
+        assert!(tx.heartbeat_job(own.id, at(1)).await.unwrap());
+    });
+}
+
+#[test]
 fn a_job_without_heartbeats_is_declared_dead_and_stays_dead() {
     on_each_backend(async |store| {
         let mut tx = store.write().await.unwrap();
