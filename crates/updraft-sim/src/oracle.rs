@@ -278,7 +278,8 @@ impl Oracle {
                 && other.is_alive
                 && other.has_started
                 && is_same(other)
-                && (!other.is_released || other.workload.ti_id == workload.ti_id)
+                // Its report is stored, and it is about to exit.
+                && !other.is_released
         });
         if let Some((twin, other)) = twin {
             let text = format!(

@@ -7,7 +7,7 @@ use updraft_runtime::Dice;
 
 use crate::faults::FaultKind;
 
-const DAGS_MAX: usize = 4;
+const DAGS_MAX: usize = 3;
 
 /// The parameters of one world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Setup {
         let mut dice = Dice::of_purpose(seed, "setup");
         let hosts = *dice.choose(&[1, 1, 2, 3]);
         let dags = (0..1 + dice.below(DAGS_MAX)).collect();
-        let hours = 1 + dice.below(4);
+        let minutes = *dice.choose(&[10, 20, 40, 90]);
         let parallelism = *dice.choose(&[2, 8, 32]);
         // Some worlds see one kind of trouble only, most see several.
         let share = *dice.choose(&[0.1, 0.4, 0.7]);
@@ -47,7 +47,7 @@ impl Setup {
             hosts,
             dags,
             faults,
-            active: Duration::from_secs(3_600 * u64::try_from(hours).unwrap_or(1)),
+            active: Duration::from_secs(60 * minutes),
             parallelism,
             is_comparable,
         }

@@ -50,7 +50,7 @@ pub(crate) fn draw_schedule(dice: &mut Dice, is_scheduled: bool, habits: Habits)
     let expression = *dice.choose(&["*/10 * * * *", "*/30 * * * *", "0 * * * *"]);
     // Without it a scheduler that is down for long leaves runs out.
     let catchup = dice.chance(0.5) || habits.comparable;
-    let days_back = u64::from(catchup) * 7_200;
+    let seconds_back = u64::from(catchup) * 3_600;
     let timetable = if is_scheduled {
         json!({"__type": "airflow.timetables.trigger.CronTriggerTimetable", "__var": {
             "expression": expression, "timezone": "UTC", "interval": 0.0,
@@ -61,7 +61,7 @@ pub(crate) fn draw_schedule(dice: &mut Dice, is_scheduled: bool, habits: Habits)
     json!({
         "timetable": timetable,
         "catchup": catchup,
-        "start_date": WORLD_BEGINS - days_back,
+        "start_date": WORLD_BEGINS - seconds_back,
         "end_date": WORLD_BEGINS + habits.active_secs,
     })
 }

@@ -121,9 +121,20 @@ impl World {
         for child in self.children.values_mut() {
             child.mischief = None;
         }
+        self.set_clocks_right();
         self.oracle.on_calm();
         self.undo_clients();
         self.repair();
+    }
+
+    /// Machines whose clocks differ by more than the health check allows would take each other for
+    /// dead for ever.
+    fn set_clocks_right(&mut self) {
+        let latest = self.hosts.iter().map(|host| host.time.now()).max();
+        for host in &mut self.hosts {
+            host.drift = 0;
+            host.time.set_wall(latest.expect("a world has machines"));
+        }
     }
 
     /// Whatever is down comes up.
