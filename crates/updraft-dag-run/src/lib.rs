@@ -12,6 +12,7 @@
 mod params;
 mod plan;
 mod pretty;
+mod python_regex;
 mod request;
 mod run_id;
 mod schema;

@@ -1,9 +1,9 @@
 //! Which run ids may be given.
 
-use regex::Regex;
 use updraft_model::DagRunType;
 use updraft_timetable::infer_run_type;
 
+use crate::python_regex::matches_start;
 use crate::request::{Refusal, RunRules};
 
 /// Ids that are always fine, whatever the settings say.
@@ -25,7 +25,9 @@ pub fn validate_run_id(
         )));
     }
     let pattern = rules.allowed_run_id_pattern.trim();
-    if !matches_start(BUILT_IN, run_id) && (pattern.is_empty() || !matches_start(pattern, run_id)) {
+    // A pattern that cannot be read allows nothing.
+    let fits = |pattern: &str| matches_start(pattern, run_id).unwrap_or(false);
+    if !fits(BUILT_IN) && (pattern.is_empty() || !fits(pattern)) {
         return Err(Refusal::RunId(format!(
             "The run_id provided '{run_id}' does not match regex pattern '{pattern}' or '{BUILT_IN}'"
         )));
@@ -37,10 +39,4 @@ pub fn validate_run_id(
         )));
     }
     Ok(())
-}
-
-/// Python's `re.match`: the pattern need not reach the end. A pattern that this engine cannot read
-/// allows nothing.
-fn matches_start(pattern: &str, text: &str) -> bool {
-    Regex::new(&format!("^(?:{pattern})")).is_ok_and(|regex| regex.is_match(text))
 }
