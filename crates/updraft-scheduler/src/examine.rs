@@ -49,7 +49,12 @@ impl Scheduler {
                     ..Findings::default()
                 });
             }
-            DagRunState::Success | DagRunState::Failed => return Ok(Findings::default()),
+            DagRunState::Success | DagRunState::Failed => {
+                if let Some((dag, _)) = self.dag_of(tx, &locked).await? {
+                    self.wake_followers(tx, &locked, &dag).await?;
+                }
+                return Ok(Findings::default());
+            }
             DagRunState::Running => {}
         }
         if locked.is_stale {
@@ -80,7 +85,11 @@ impl Scheduler {
                 ..Findings::default()
             });
         }
-        self.plan_and_apply(tx, &locked, &dag, version, now).await
+        let findings = self.plan_and_apply(tx, &locked, &dag, version, now).await?;
+        if !findings.lost {
+            self.wake_followers(tx, &locked, &dag).await?;
+        }
+        Ok(findings)
     }
 
     /// The version a run follows: the one it is pinned to, else the newest.

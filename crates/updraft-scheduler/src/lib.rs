@@ -20,6 +20,7 @@ mod deadlines;
 mod error;
 mod examine;
 mod follow;
+mod followers;
 mod queueing;
 mod run;
 mod scheduler;

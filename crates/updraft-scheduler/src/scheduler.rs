@@ -17,6 +17,7 @@ use crate::Error;
 use crate::agenda::Agenda;
 use crate::dags::DagCache;
 use crate::follow::Followed;
+use crate::followers::Pasts;
 use crate::upkeep::Upkeep;
 
 /// Pause after a failed step, so that a store that is gone is not asked in a tight loop.
@@ -68,6 +69,7 @@ pub struct Scheduler {
     pub(crate) job_id: JobId,
     pub(crate) dags: DagCache,
     pub(crate) followed: Followed,
+    pub(crate) pasts: Pasts,
     pub(crate) agenda: Agenda,
     pub(crate) upkeep: Upkeep,
 }
@@ -114,6 +116,7 @@ impl Scheduler {
             job_id: job.id,
             dags: DagCache::default(),
             followed: Followed::default(),
+            pasts: Pasts::default(),
             agenda: Agenda::full(),
         })
     }

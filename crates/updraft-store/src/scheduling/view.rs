@@ -256,6 +256,37 @@ impl Reader {
             .transpose()
     }
 
+    /// The running runs after `logical_date`, the nearest first.
+    pub async fn load_running_runs_after(
+        &mut self,
+        dag_id: &DagId,
+        logical_date: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<(RunKey, DagRunType)>, Error> {
+        let statement = sqlx::query(
+            "SELECT dag_id, run_id, run_type
+               FROM dag_run
+              WHERE dag_id = $1 AND logical_date > $2 AND state = 'running'
+              ORDER BY logical_date
+              LIMIT $3",
+        )
+        .bind(dag_id.as_str())
+        .bind(micros(logical_date))
+        .bind(limit);
+        self.fetch_all("find the runs after another", statement)
+            .await?
+            .iter()
+            .map(|row| {
+                let mut columns = Columns::of("dag_run", row);
+                let key = RunKey {
+                    dag_id: columns.id()?,
+                    run_id: columns.id()?,
+                };
+                Ok((key, columns.parsed()?))
+            })
+            .collect()
+    }
+
     /// The state of every instance of these tasks in a run.
     pub async fn load_states_of_tasks(
         &mut self,

@@ -134,6 +134,11 @@ fn only_due_runs_of_live_dags_are_examined() {
             Some(at(1000))
         );
 
+        let after = tx.load_running_runs_after(&dag_id(), at(0), 1).await;
+        let after = after.unwrap();
+        assert_eq!(after.len(), 1);
+        assert_eq!(after[0].0.run_id.as_str(), "r2", "the next one");
+
         tx.set_paused(&dag_id(), true).await.unwrap();
         assert!(
             tx.load_runs_to_examine(at(12), 10)
