@@ -7,8 +7,8 @@ use crate::access::Verb::{Read, Write};
 use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
-    auth, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, hitl, links, logs,
-    pools, service, task_instance_changes, task_instances, variables, xcoms,
+    auth, backfills, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, hitl,
+    links, logs, pools, run_wait, service, task_instance_changes, task_instances, variables, xcoms,
 };
 
 /// Where a run is.
@@ -32,6 +32,7 @@ pub(crate) fn table(state: &ApiState) -> Table {
     add_dags(&mut table);
     add_dag_runs(&mut table);
     add_task_instances(&mut table);
+    add_backfills(&mut table);
     add_admin(&mut table);
     add_service(&mut table);
     add_missing(&mut table);
@@ -80,6 +81,18 @@ fn add_dag_runs(t: &mut Table) {
     t.add(Op::post("/api/v2/dags/{dag_id}/clearDagRuns", "clear_dag_runs", Dag(Write)).audited(), dag_run_changes::clear_many);
     t.add(Op::get("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "get_dag_run", Dag(Read)), dag_runs::get);
     t.add(Op::delete("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "delete_dag_run", Dag(Write)).audited(), dag_runs::delete);
+    t.add(Op::get("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/wait", "wait_dag_run_until_finished", Dag(Read)), run_wait::wait);
+}
+
+#[rustfmt::skip]
+fn add_backfills(t: &mut Table) {
+    t.add(Op::get("/api/v2/backfills", "list_backfills", Dag(Read)), backfills::list);
+    t.add(Op::post("/api/v2/backfills", "create_backfill", Dag(Write)).audited(), backfills::create);
+    t.add(Op::get("/api/v2/backfills/{backfill_id}", "get_backfill", Dag(Read)), backfills::get);
+    t.add(Op::put("/api/v2/backfills/{backfill_id}/pause", "pause_backfill", Dag(Write)).audited(), backfills::pause);
+    t.add(Op::put("/api/v2/backfills/{backfill_id}/unpause", "unpause_backfill", Dag(Write)).audited(), backfills::unpause);
+    t.add(Op::put("/api/v2/backfills/{backfill_id}/cancel", "cancel_backfill", Dag(Write)).audited(), backfills::cancel);
+    t.add(Op::post("/api/v2/backfills/dry_run", "create_backfill_dry_run", Dag(Write)), backfills::dry_run);
 }
 
 #[rustfmt::skip]

@@ -8,6 +8,7 @@
 //! the words of [`issue`]; then any resource, such as [`dag_run`].
 
 pub mod admin;
+pub mod backfill;
 pub mod bulk;
 pub mod contract;
 pub mod dag;

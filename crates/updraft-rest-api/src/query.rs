@@ -59,6 +59,16 @@ impl Query {
         }
     }
 
+    /// A parameter that must be there.
+    pub fn required<T>(&mut self, name: &str, read: impl Fn(&Value) -> Checked<T>) -> Option<T> {
+        if self.text(name).is_none() {
+            let missing = Issue::new("missing", "Field required", &Value::Null);
+            self.issues.push(missing.under(name).under("query"));
+            return None;
+        }
+        self.read(name, read)
+    }
+
     /// A repeatable parameter whose values are read by `read`.
     pub fn read_all<T>(&mut self, name: &str, read: impl Fn(&Value) -> Checked<T>) -> Vec<T> {
         let mut values = Vec::new();

@@ -114,6 +114,30 @@ pub fn integer_from(min: i64) -> impl Fn(&Value) -> Checked<i64> {
     }
 }
 
+/// A whole number for a column of 32 bits; one beyond them is the largest or smallest there is.
+///
+/// # Errors
+/// When the value is no whole number.
+pub fn small_integer(value: &Value) -> Checked<i32> {
+    let number = integer(value)?;
+    let clamped = number.clamp(i32::MIN.into(), i32::MAX.into());
+    Ok(i32::try_from(clamped).unwrap_or_default())
+}
+
+/// A number that must be larger than `bound`.
+pub fn number_above(bound: f64) -> impl Fn(&Value) -> Checked<f64> {
+    move |value| {
+        let number = number(value)?;
+        if number > bound {
+            return Ok(number);
+        }
+        let msg = format!("Input should be greater than {bound}");
+        Err(vec![
+            Issue::new("greater_than", msg, value).with(json!({"gt": bound})),
+        ])
+    }
+}
+
 /// A number, also as text.
 ///
 /// # Errors

@@ -1,10 +1,10 @@
 //! Rows of `xcom` and `task_map`.
 
 use sqlx::any::AnyRow;
-use updraft_model::xcom::XCom;
+use updraft_model::xcom::{XCOM_RETURN_KEY, XCom};
 use updraft_model::{DagId, MapIndex, RunId, TaskId};
 
-use crate::row::{Columns, assembled, micros};
+use crate::row::{Columns, assembled, micros, text_array};
 use crate::{Error, Reader, Tx};
 
 const XCOM_COLUMNS: &str = "dag_id, run_id, task_id, map_index, key, value, dag_result, timestamp";
@@ -145,6 +145,34 @@ impl Reader {
             .as_ref()
             .map(xcom_from)
             .transpose()
+    }
+
+    /// The return values of these tasks of a run, by task and map index; of those that the Dag
+    /// calls its result when none are named.
+    pub async fn load_results(
+        &mut self,
+        dag_id: &DagId,
+        run_id: &RunId,
+        task_ids: Option<&[TaskId]>,
+    ) -> Result<Vec<XCom>, Error> {
+        let theirs = match task_ids {
+            Some(_) => self.dialect().one_of_texts("task_id", "$3"),
+            None => "dag_result AND $3 = '[]'".to_owned(),
+        };
+        let statement = sqlx::query(assembled(format!(
+            "SELECT {XCOM_COLUMNS}
+               FROM xcom
+              WHERE dag_id = $1 AND run_id = $2 AND key = '{XCOM_RETURN_KEY}' AND {theirs}
+              ORDER BY task_id, map_index"
+        )))
+        .bind(dag_id.as_str())
+        .bind(run_id.as_str())
+        .bind(text_array(task_ids.unwrap_or_default()));
+        self.fetch_all("load the results of a run", statement)
+            .await?
+            .iter()
+            .map(xcom_from)
+            .collect()
     }
 
     /// How many values there are over all map indexes.

@@ -9,6 +9,7 @@
 //! called wrongly.
 
 mod access;
+mod backfill;
 mod config;
 mod connections;
 mod dags;
@@ -52,6 +53,9 @@ enum Command {
     /// Manage Dags
     #[command(subcommand)]
     Dags(dags::DagsCommand),
+    /// Manage backfills
+    #[command(subcommand)]
+    Backfill(backfill::BackfillCommand),
     /// Manage tasks
     #[command(subcommand)]
     Tasks(tasks::TasksCommand),
@@ -115,6 +119,7 @@ async fn with_settings(command: Command, access: &Access) -> Outcome {
     match command {
         Command::Db(command) => db::run(command, access).await,
         Command::Dags(command) => Box::pin(dags::run(command, access)).await,
+        Command::Backfill(command) => Box::pin(backfill::run(command, access)).await,
         Command::Tasks(command) => Box::pin(tasks::run(command, access)).await,
         Command::Variables(command) => variables::run(command, access).await,
         Command::Connections(command) => connections::run(command, access).await,
@@ -124,6 +129,12 @@ async fn with_settings(command: Command, access: &Access) -> Outcome {
         Command::Info(args) => info::run(&args, access).await,
         Command::Standalone(_) | Command::Version => unreachable!("these need no settings here"),
     }
+}
+
+/// Who calls the command, as the operating system knows them.
+fn user_name() -> Option<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
+    Some(user.name)
 }
 
 #[cfg(test)]

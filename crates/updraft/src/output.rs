@@ -8,6 +8,7 @@
 //! Airflow takes square brackets in a table for colours and swallows them, we show the text.
 
 mod cell;
+mod grid;
 mod json;
 mod plain;
 mod table;
@@ -18,6 +19,7 @@ use std::io::{IsTerminal as _, Write as _};
 use serde_json::Value;
 
 pub(crate) use cell::shown as python_text;
+pub(crate) use grid::grid;
 pub(crate) use json::{compact_json, indented_json};
 pub(crate) use yaml::yaml;
 

@@ -5,6 +5,9 @@ Usage: record.py BASE_URL PASSWORDS_JSON [RESOURCE...]
 The server runs with `golden_dags.py` (for `hitl`: `golden_people.py`) as its only good Dag file, the users `admin:admin`,
 `opal:op`, `uma:user`, `vic:viewer`, and a scheduler. Each resource gives one file: a list of
 {name, as, method, path, body, status, answer}.
+
+The resources `backfills`, `waits` and `dependencies` are recorded when named, with `run_dags.py` as
+the only Dag file; `run_dags.json` are its serialized Dags.
 """
 from __future__ import annotations
 
@@ -527,6 +530,111 @@ def hitl():
     b.close()
 
 
+def backfills():
+    b = Book("backfills")
+    post, dry = "/backfills", "/backfills/dry_run"
+    whole = {"dag_id": "nightly", "from_date": "2026-01-01T00:00:00Z", "to_date": "2026-01-03T00:00:00Z"}
+    b("list without dag", "GET", "/backfills")
+    b("list none", "GET", "/backfills?dag_id=nightly")
+    b("list unknown dag", "GET", "/backfills?dag_id=unknown")
+    b("list bad order", "GET", "/backfills?dag_id=nightly&order_by=dag_id")
+    b("get unknown", "GET", "/backfills/99")
+    b("get bad id", "GET", "/backfills/x")
+    b("get negative id", "GET", "/backfills/-1")
+    b("create as viewer", "POST", post, whole, user="vic")
+    b("create empty", "POST", post, {})
+    b("create extra", "POST", post, whole | {"more": 1})
+    b("create bad dag id", "POST", post, whole | {"dag_id": 1})
+    b("create bad types", "POST", post, {"dag_id": "x", "from_date": "soon", "to_date": None, "run_backwards": "maybe", "dag_run_conf": [], "reprocess_behavior": "all", "max_active_runs": "x", "run_on_latest_version": 7})
+    for name, path in (("create", post), ("dry", dry)):
+        b(f"{name} unknown dag", "POST", path, whole | {"dag_id": "unknown"})
+        b(f"{name} not periodic", "POST", path, whole | {"dag_id": "by_hand"})
+        b(f"{name} not allowed", "POST", path, whole | {"dag_id": "ordinary_only"})
+        b(f"{name} neither", "POST", path, whole | {"dag_id": "nothing_periodic_allowed"})
+        b(f"{name} dates swapped", "POST", path, whole | {"from_date": "2026-01-04T00:00:00+02:00"})
+        b(f"{name} dates swapped naive", "POST", path, whole | {"from_date": "2026-01-04"})
+        b(f"{name} future", "POST", path, whole | {"from_date": "2199-01-01T00:00:00Z", "to_date": "2199-01-02T00:00:00Z"})
+        b(f"{name} past reverse", "POST", path, whole | {"dag_id": "strict_past", "run_backwards": True})
+        b(f"{name} past none", "POST", path, whole | {"dag_id": "strict_past"})
+        b(f"{name} bad conf", "POST", path, whole | {"dag_run_conf": {"limit": 0}})
+        b(f"{name} between dates", "POST", path, whole | {"from_date": "2026-01-01T01:00:00.5Z", "to_date": "2026-01-01T05:00:00+01:00"})
+    b("dry", "POST", dry, whole)
+    b("dry backwards", "POST", dry, whole | {"run_backwards": True})
+    b("dry partitions", "POST", dry, whole | {"dag_id": "parts"})
+    b("create", "POST", post, whole | {"dag_run_conf": {"limit": 3, "other": "x"}, "max_active_runs": 2})
+    b("create second", "POST", post, whole)
+    b("dry beside another", "POST", dry, whole)
+    b("runs", "GET", "/dags/nightly/dagRuns?order_by=run_after")
+    b("list", "GET", "/backfills?dag_id=nightly")
+    b("get", "GET", "/backfills/1")
+    b("get as viewer", "GET", "/backfills/1", user="vic")
+    b("pause as viewer", "PUT", "/backfills/1/pause", user="vic")
+    b("pause", "PUT", "/backfills/1/pause")
+    b("pause again", "PUT", "/backfills/1/pause")
+    b("unpause", "PUT", "/backfills/1/unpause")
+    b("unpause again", "PUT", "/backfills/1/unpause")
+    b("pause unknown", "PUT", "/backfills/99/pause")
+    b("cancel unknown", "PUT", "/backfills/99/cancel")
+    b("cancel", "PUT", "/backfills/1/cancel")
+    b("cancel again", "PUT", "/backfills/1/cancel")
+    b("pause completed", "PUT", "/backfills/1/pause")
+    b("unpause completed", "PUT", "/backfills/1/unpause")
+    b("runs after cancel", "GET", "/dags/nightly/dagRuns?order_by=run_after")
+    b("create reprocessing failed", "POST", post, whole | {"reprocess_behavior": "failed", "to_date": "2026-01-02T00:00:00Z"})
+    b("runs after reprocessing", "GET", "/dags/nightly/dagRuns?order_by=run_after")
+    b("create partitions", "POST", post, whole | {"dag_id": "parts", "to_date": "2026-01-02T00:00:00Z"})
+    b("runs of partitions", "GET", "/dags/parts/dagRuns?order_by=run_after")
+    b("list backwards", "GET", "/backfills?dag_id=nightly&order_by=-id&limit=1")
+    b("method", "POST", "/backfills/1/pause")
+    b.close()
+
+
+def waits():
+    b = Book("waits")
+    call("PATCH", "/api/v2/dags/results", {"is_paused": False})
+    call("POST", "/api/v2/dags/results/dagRuns", {"dag_run_id": "done", "logical_date": None})
+    wait_for_run("results", "done")
+    wait = "/dags/results/dagRuns/done/wait"
+    b("without interval", "GET", wait)
+    b("no interval", "GET", wait + "?interval=0")
+    b("bad interval", "GET", wait + "?interval=soon")
+    b("unknown run", "GET", "/dags/results/dagRuns/unknown/wait?interval=1")
+    b("plain", "GET", wait + "?interval=1")
+    b("as viewer", "GET", wait + "?interval=1&result=one", user="vic")
+    b("one result", "GET", wait + "?interval=1&result=one")
+    b("results", "GET", wait + "?interval=1&result=one&result=many&result=unknown")
+    b("entries", "GET", "/dags/results/dagRuns/done/taskInstances/~/xcomEntries?order_by=map_index")
+    b.close()
+
+
+def dependencies():
+    b = Book("dependencies")
+    b("pool", "POST", "/pools", {"name": "closed", "slots": 1})
+    call("PATCH", "/api/v2/dags/gates", {"is_paused": False})
+    call("PATCH", "/api/v2/dags/strict_past", {"is_paused": False})
+    b("gates trigger", "POST", "/dags/gates/dagRuns", {"dag_run_id": "g", "logical_date": "2026-02-15T00:00:00Z", "run_after": "2026-02-15T00:00:00Z"})
+    for day in (1, 2):
+        b(f"past trigger {day}", "POST", "/dags/strict_past/dagRuns", {"dag_run_id": f"p{day}", "logical_date": f"2026-03-0{day}T00:00:00Z", "run_after": f"2026-03-0{day}T00:00:00Z"})
+    time.sleep(30)
+    for dag, run in (("gates", "g"), ("strict_past", "p1"), ("strict_past", "p2")):
+        rows = b(f"{dag} {run} rows", "GET", f"/dags/{dag}/dagRuns/{run}/taskInstances?limit=1000")
+        for row in rows.get("task_instances", []):
+            b(f"{dag} {run} {row['task_id']}", "GET", f"/dags/{dag}/dagRuns/{run}/taskInstances/{row['task_id']}/dependencies")
+    call("PATCH", "/api/v2/dags/gates", {"is_paused": True})
+    b("paused trigger", "POST", "/dags/gates/dagRuns", {"dag_run_id": "paused", "logical_date": "2199-03-01T00:00:00Z"})
+    for name in ("ok", "alone_all_success", "full_pool"):
+        b(f"paused {name}", "GET", f"/dags/gates/dagRuns/paused/taskInstances/{name}/dependencies")
+    b("unknown", "GET", "/dags/gates/dagRuns/g/taskInstances/unknown/dependencies")
+    b("mapped unknown", "GET", "/dags/gates/dagRuns/g/taskInstances/ok/3/dependencies")
+    for run in ("p1", "p2"):
+        call("PATCH", f"/api/v2/dags/strict_past/dagRuns/{run}", {"state": "failed"})
+    call("PATCH", "/api/v2/dags/gates/dagRuns/g", {"state": "failed"})
+    b.close()
+
+
 for step in (service, dags, dag_runs, task_instances, admin, hitl):
     if not ONLY or step.__name__ in ONLY:
+        step()
+for step in (backfills, waits, dependencies):
+    if step.__name__ in ONLY:
         step()

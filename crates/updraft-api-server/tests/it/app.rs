@@ -14,7 +14,7 @@ use updraft_dag_run::RunRules;
 use updraft_model::DagVersionId;
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::serialized::SerializedDag;
-use updraft_runtime::{Clock, Ids, Tasks};
+use updraft_runtime::{CancellationToken, Clock, Ids, Tasks};
 use updraft_store::{
     DagAssets, FileError, Keyring, ParsedDag, ParsedFile, Store, StoreOptions, Tx, UserAccount,
 };
@@ -35,6 +35,7 @@ pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) store: Store,
     pub(crate) server: ApiServer,
+    pub(crate) shutdown: CancellationToken,
     tokens: Vec<(&'static str, String)>,
     pub(crate) home: TempDir,
 }
@@ -54,6 +55,15 @@ impl App {
 
     /// With lines of `airflow.cfg`.
     pub(crate) async fn with_settings(config: &str) -> Self {
+        Self::with_dags(&GOLDEN, config).await
+    }
+
+    /// With the Dags of `run_dags.py` instead.
+    pub(crate) async fn with_run_dags() -> Self {
+        Self::with_dags(&RUN_DAGS, "").await
+    }
+
+    async fn with_dags(dags: &DagFile, config: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(StoreOptions {
             url: format!("sqlite:///{}", home.path().join("updraft.db").display()),
@@ -65,11 +75,13 @@ impl App {
         .await
         .unwrap();
         store.migrate().await.unwrap();
-        seed(&store).await;
+        seed(&store, dags).await;
+        let tasks = Tasks::new();
+        let shutdown = tasks.shutdown();
         let state = ApiState::new(
             store.clone(),
             settings(&home, config),
-            Tasks::new(),
+            tasks,
             Clock::machine(),
             Ids::random(),
         );
@@ -78,6 +90,7 @@ impl App {
             router: server.router(),
             store,
             server,
+            shutdown,
             tokens: Vec::new(),
             home,
         };
@@ -194,7 +207,23 @@ fn settings(home: &TempDir, config: &str) -> ApiSettings {
     }
 }
 
-async fn seed(store: &Store) {
+/// A Dag file with what a parse of it gave.
+struct DagFile {
+    serialized: &'static str,
+    source: &'static str,
+}
+
+const GOLDEN: DagFile = DagFile {
+    serialized: include_str!("../../testdata/golden/serialized.json"),
+    source: include_str!("../../testdata/golden/golden_dags.py"),
+};
+
+const RUN_DAGS: DagFile = DagFile {
+    serialized: include_str!("../../testdata/golden/run_dags.json"),
+    source: include_str!("../../testdata/golden/run_dags.py"),
+};
+
+async fn seed(store: &Store, dags: &DagFile) {
     let now: Timestamp = "2026-11-21T21:31:30Z".parse().unwrap();
     let mut tx = store.write().await.unwrap();
     tx.ensure_default_pool(128).await.unwrap();
@@ -209,14 +238,12 @@ async fn seed(store: &Store) {
         .await
         .unwrap();
     }
-    persist(&mut tx, now).await;
+    persist(&mut tx, dags, now).await;
     tx.commit().await.unwrap();
 }
 
-async fn persist(tx: &mut Tx, now: Timestamp) {
-    let serialized = include_str!("../../testdata/golden/serialized.json");
-    let source = include_str!("../../testdata/golden/golden_dags.py");
-    persist_dags(tx, "golden.py", serialized, source, now).await;
+async fn persist(tx: &mut Tx, file: &DagFile, now: Timestamp) {
+    persist_dags(tx, "golden.py", file.serialized, file.source, now).await;
     tx.persist_parse(
         &ParsedFile {
             bundle_name: "dags-folder".into(),
@@ -297,14 +324,17 @@ fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) 
             timetable_summary: Some(timetable.summary()),
             timetable_description: Some(timetable.description()),
             timetable_type: attributes.timetable_type.clone(),
-            timetable_partitioned: false,
+            timetable_partitioned: timetable.partitioned(),
             asset_expression: None,
             max_active_tasks: attributes.max_active_tasks,
             max_active_runs: attributes.max_active_runs,
             max_consecutive_failed_dag_runs: 0,
             has_task_concurrency_limits: false,
             fail_fast: false,
-            allowed_run_types: None,
+            allowed_run_types: attributes
+                .allowed_run_types
+                .as_ref()
+                .map(|types| types.iter().map(ToString::to_string).collect()),
             next_dagrun: NextDagRun {
                 logical_date: next,
                 data_interval_start: next,

@@ -12,3 +12,4 @@ mod logs;
 mod roles;
 mod socket;
 mod task_instances;
+mod waits;

@@ -89,11 +89,7 @@ impl Reader {
             .iter()
             .map(|row| {
                 let mut columns = Columns::of("dag_run", row);
-                let key = RunKey {
-                    dag_id: columns.id()?,
-                    run_id: columns.id()?,
-                };
-                Ok((key, columns.flag()?))
+                Ok((take_run_key(&mut columns)?, columns.flag()?))
             })
             .collect()
     }
@@ -278,11 +274,7 @@ impl Reader {
             .iter()
             .map(|row| {
                 let mut columns = Columns::of("dag_run", row);
-                let key = RunKey {
-                    dag_id: columns.id()?,
-                    run_id: columns.id()?,
-                };
-                Ok((key, columns.parsed()?))
+                Ok((take_run_key(&mut columns)?, columns.parsed()?))
             })
             .collect()
     }
@@ -394,7 +386,10 @@ impl Tx {
 }
 
 pub(crate) fn run_key_from(row: &AnyRow) -> Result<RunKey, Error> {
-    let mut columns = Columns::of("dag_run", row);
+    take_run_key(&mut Columns::of("dag_run", row))
+}
+
+fn take_run_key(columns: &mut Columns<'_>) -> Result<RunKey, Error> {
     Ok(RunKey {
         dag_id: columns.id()?,
         run_id: columns.id()?,

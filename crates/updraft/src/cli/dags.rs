@@ -18,6 +18,7 @@ use super::failure::{Failure, Outcome};
 
 pub(super) use loaded::{latest, load_dags, require_serialized};
 pub(super) use runs::{date_range, find_run};
+pub(super) use trigger::conf_of;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DagsCommand {

@@ -25,7 +25,6 @@ const COMMANDS: &[&str] = &[
 /// Groups, and their commands that are missing; none named means all.
 const GROUPS: &[(&str, &[&str])] = &[
     ("assets", &[]),
-    ("backfill", &[]),
     ("celery", &[]),
     ("config", &["lint", "update"]),
     ("connections", &["create-default-connections", "test"]),

@@ -60,7 +60,7 @@ fn etl(dag_id: &str) -> ParsedDag {
 }
 
 /// A home whose store has the Dags `etl` and `etl_2` and a broken file.
-fn filled() -> Home {
+pub(crate) fn filled() -> Home {
     let home = Home::migrated();
     in_store(&home, async |store| {
         let mut tx = store.write().await.unwrap();

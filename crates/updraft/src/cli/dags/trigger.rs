@@ -15,6 +15,7 @@ use super::loaded::{require_dag, require_serialized};
 use crate::cli::access::Access;
 use crate::cli::dates::{iso, parse, spaced};
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::user_name;
 use crate::output::{OutputArgs, Row, row, show};
 
 /// Letters and digits at the end of a run id that is made up.
@@ -82,16 +83,16 @@ pub(super) async fn run(args: &TriggerArgs, access: &Access) -> Outcome {
     Ok(())
 }
 
-/// The conf, which may also be `null`.
-fn conf_of(text: &str) -> Result<Option<Map<String, Value>>, Failure> {
+/// A conf, which may also be `null`.
+pub(in crate::cli) fn conf_of(text: &str) -> Result<Option<Map<String, Value>>, Failure> {
     match serde_json::from_str(text) {
         Ok(Value::Object(members)) => Ok(Some(members)),
         Ok(Value::Null) => Ok(None),
         Ok(other) => Err(Failure::because(format!(
-            "--conf: expected a JSON object, found {other}"
+            "the conf must be a JSON object, found {other}"
         ))),
-        Err(error) => Err(Failure::because(format!("--conf is not JSON: {error}"))
-            .hint(r#"quote it for the shell: --conf '{"key": "value"}'"#)),
+        Err(error) => Err(Failure::because(format!("the conf is not JSON: {error}"))
+            .hint(r#"quote it for the shell: '{"key": "value"}'"#)),
     }
 }
 
@@ -133,11 +134,6 @@ fn default_start_date(serialized: &SerializedDag) -> Option<Timestamp> {
     let seconds = start_date.get("__var").unwrap_or(start_date).as_f64()?;
     let since_epoch = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
     Timestamp::from_duration(since_epoch).ok()
-}
-
-fn user_name() -> Option<String> {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
-    Some(user.name)
 }
 
 async fn create(store: &Store, planned: &PlannedRun, now: Timestamp) -> Result<DagRun, Failure> {
