@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use updraft_model::workload::Workload;
 use updraft_task_comms::frame::{Frame, FrameDecoder};
 
-use crate::dags::{Ending, Step};
+use crate::dags::{Ending, Step, uri_of};
 use crate::session::SessionId;
 
 /// Names a child; also its process id.
@@ -49,6 +49,8 @@ pub(crate) struct Child {
     /// The outcome that it has sent.
     pub(crate) reported: Option<Ending>,
     pub(crate) mischief: Option<Mischief>,
+    /// The asset that a success updates.
+    pub(crate) outlet: Option<String>,
 }
 
 impl Child {
@@ -83,12 +85,22 @@ pub(crate) fn frame(id: u64, body: &Value) -> Frame {
 }
 
 /// The message that reports an ending.
-pub(crate) fn outcome(ending: Ending, should_retry: bool, now: jiff::Timestamp) -> Value {
+pub(crate) fn outcome(
+    ending: Ending,
+    should_retry: bool,
+    outlet: Option<&str>,
+    now: jiff::Timestamp,
+) -> Value {
     let end_date = now.to_string();
     match ending {
-        Ending::Success => json!({
-            "type": "SucceedTask", "end_date": end_date, "task_outlets": [], "outlet_events": [],
-        }),
+        Ending::Success => {
+            let outlets =
+                outlet.map(|name| json!({"name": name, "uri": uri_of(name), "type": "Asset"}));
+            json!({
+                "type": "SucceedTask", "end_date": end_date, "outlet_events": [],
+                "task_outlets": outlets.into_iter().collect::<Vec<_>>(),
+            })
+        }
         Ending::Failure if should_retry => json!({"type": "RetryTask", "end_date": end_date}),
         Ending::Failure | Ending::FailureForGood => {
             json!({"type": "TaskState", "state": "failed", "end_date": end_date})

@@ -15,7 +15,7 @@ use updraft_model::serialized::TaskLimits;
 use updraft_runtime::Dice;
 
 pub(crate) use script::{Behaviour, Ending, Step};
-pub(crate) use shape::{draw_version, file_of};
+pub(crate) use shape::{draw_version, file_of, uri_of};
 
 /// Versions of a Dag that a world may go through.
 const VERSIONS: usize = 3;
@@ -63,6 +63,8 @@ pub(crate) struct TaskModel {
     /// Somebody expands over what it returns.
     pub(crate) is_mapped_over: bool,
     pub(crate) downstream: Vec<String>,
+    /// The asset that it updates.
+    pub(crate) outlet: Option<String>,
     /// Failures before it succeeds, at most.
     pub(crate) failures_max: usize,
     pub(crate) limits: TaskLimits,
@@ -81,9 +83,10 @@ pub(crate) fn draw_dags(
         let id = format!("dag{number}");
         let mut dice = Dice::of_purpose(seed, &id);
         let is_scheduled = dice.chance(0.4);
-        let schedule = shape::draw_schedule(&mut dice, is_scheduled, habits);
+        let above = number.checked_sub(1).map(shape::asset_of);
+        let schedule = shape::draw_schedule(&mut dice, is_scheduled, above, habits);
         let versions = (0..VERSIONS)
-            .map(|_| draw_version(&id, &schedule, pools, habits, &mut dice))
+            .map(|_| draw_version(*number, &schedule, pools, habits, &mut dice))
             .collect();
         DagModel {
             id,

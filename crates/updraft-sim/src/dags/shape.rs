@@ -46,15 +46,30 @@ struct Draft {
 }
 
 /// The attributes of a Dag that its versions share.
-pub(crate) fn draw_schedule(dice: &mut Dice, is_scheduled: bool, habits: Habits) -> Value {
+///
+/// What is not scheduled by time may be by an asset of the Dag `above` it, so that no Dag triggers
+/// itself.
+pub(crate) fn draw_schedule(
+    dice: &mut Dice,
+    is_scheduled: bool,
+    above: Option<String>,
+    habits: Habits,
+) -> Value {
     let expression = *dice.choose(&["*/10 * * * *", "*/30 * * * *", "0 * * * *"]);
     // Without it a scheduler that is down for long leaves runs out.
     let catchup = dice.chance(0.5) || habits.comparable;
     let seconds_back = u64::from(catchup) * 3_600;
+    // When such a run begins depends on what has happened by then.
+    let consumed = above.filter(|_| dice.chance(0.5) && !habits.comparable);
     let timetable = if is_scheduled {
         json!({"__type": "airflow.timetables.trigger.CronTriggerTimetable", "__var": {
             "expression": expression, "timezone": "UTC", "interval": 0.0,
             "run_immediately": false}})
+    } else if let Some(asset) = consumed {
+        let condition = json!({"__type": "asset", "name": asset, "uri": uri_of(&asset),
+            "group": "asset", "extra": {}});
+        json!({"__type": "airflow.timetables.simple.AssetTriggeredTimetable",
+            "__var": {"asset_condition": condition}})
     } else {
         json!({"__type": "airflow.timetables.simple.NullTimetable", "__var": {}})
     };
@@ -68,13 +83,15 @@ pub(crate) fn draw_schedule(dice: &mut Dice, is_scheduled: bool, habits: Habits)
 
 /// Draws one version.
 pub(crate) fn draw_version(
-    dag_id: &str,
+    number: usize,
     schedule: &Value,
     pools: &[PoolModel],
     habits: Habits,
     dice: &mut Dice,
 ) -> VersionModel {
+    let dag_id = format!("dag{number}");
     let mut drafts = draw_tasks(pools, habits, dice);
+    draw_outlets(&mut drafts, &asset_of(number), habits, dice);
     draw_edges(&mut drafts, dice);
     let group_lengths = draw_groups(&mut drafts, dice);
     let has_branch = draw_branches(&mut drafts, dice);
@@ -84,7 +101,7 @@ pub(crate) fn draw_version(
     let max_active_runs = *dice.choose(&[1, 2, 16]);
     let max_active_tasks = *dice.choose(&[1, 3, 16]);
     let mut dag = json!({
-        "dag_id": dag_id, "fileloc": "/dags/sim.py", "relative_fileloc": file_of(dag_id),
+        "dag_id": dag_id, "fileloc": "/dags/sim.py", "relative_fileloc": file_of(&dag_id),
         "timezone": "UTC", "max_active_runs": max_active_runs,
         "max_active_tasks": max_active_tasks, "is_paused_upon_creation": false,
         "has_on_failure_callback": dice.chance(0.3),
@@ -133,6 +150,27 @@ pub(crate) fn draw_version(
 /// Each Dag has a file of its own.
 pub(crate) fn file_of(dag_id: &str) -> String {
     format!("{dag_id}.py")
+}
+
+/// The asset that tasks of a Dag update.
+pub(crate) fn asset_of(number: usize) -> String {
+    format!("asset{number}")
+}
+
+/// The address of an asset.
+pub(crate) fn uri_of(asset: &str) -> String {
+    format!("x-sim://{asset}")
+}
+
+fn draw_outlets(drafts: &mut [Draft], asset: &str, habits: Habits, dice: &mut Dice) {
+    for draft in drafts {
+        if dice.chance(0.15) && !habits.comparable {
+            let outlet = json!({"__type": "asset", "__var": {
+                "name": asset, "uri": uri_of(asset), "group": "asset", "extra": {}}});
+            draft.fields.insert("outlets".to_owned(), json!([outlet]));
+            draft.model.outlet = Some(asset.to_owned());
+        }
+    }
 }
 
 fn draw_tasks(pools: &[PoolModel], habits: Habits, dice: &mut Dice) -> Vec<Draft> {

@@ -122,7 +122,9 @@ impl Oracle {
             }
             child.is_released = true;
             let is_supervised = child.is_alive && child.session.is_some();
-            let is_ended_by_rule = new.is_some_and(|new| new.state == S::Skipped);
+            // The run timed out, or the Dag lost the task.
+            let is_ended_by_rule =
+                new.is_none_or(|new| matches!(new.state, S::Skipped | S::Removed));
             if *cause == Cause::Scheduler && is_supervised && !is_ended_by_rule {
                 let may_be_silent = [
                     FaultKind::SlowStore,

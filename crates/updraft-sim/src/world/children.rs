@@ -51,6 +51,7 @@ impl World {
             requests: 0,
             reported: None,
             mischief,
+            outlet: None,
         };
         self.children.insert(id, child);
         id
@@ -106,6 +107,7 @@ impl World {
         let ended = self.oracle.ended_by_themselves(&workload);
         let child = self.children.get_mut(&id).expect("it was just there");
         child.steps = behaviour.attempt(ended);
+        child.outlet = task.outlet;
         let of = name(&workload);
         self.note(|| format!("{of} runs as {}", id.0));
         self.oracle.on_child_started(id, &self.children);
@@ -167,7 +169,7 @@ impl World {
         };
         let now = self.hosts[self.children[&id].host].clock.now();
         let child = self.children.get_mut(&id).expect("it reports");
-        let body = outcome(ending, child.should_retry, now);
+        let body = outcome(ending, child.should_retry, child.outlet.as_deref(), now);
         match child.mischief {
             Some(Mischief::Silent(code)) => return self.end_child(id, ExitStatus::Code(code)),
             Some(Mischief::Garbage) => {
@@ -188,7 +190,7 @@ impl World {
         let is_twice = child.mischief == Some(Mischief::Twice);
         let request = child.request(&body);
         let other = self.dice.choose(&[Ending::Success, Ending::FailureForGood]);
-        let second = frame(999, &outcome(*other, false, now));
+        let second = frame(999, &outcome(*other, false, None, now));
         let event = Event::Session(session, Box::new(SessionEvent::Frame(Ok(request))));
         self.later(Duration::from_millis(1), event);
         if is_twice {
