@@ -191,7 +191,10 @@ pub(crate) async fn trigger(call: Call) -> Answer {
         rules: call.state.run_rules(),
     };
     let (now, ids) = (call.state.clock().now(), call.state.ids());
-    let request = trigger_request(&call, body);
+    let mut request = trigger_request(&call, body);
+    if let Some(plugins) = call.state.plugins() {
+        request = plugins.complete_request(request, &serialized, now).await?;
+    }
     let planned = plan_dag_run(&request, &context, now, &ids.alphanumeric(8), || ids.uuid());
     let created = create(&call.state, &planned.map_err(Refused)?, now).await?;
     let RunCreation::Created(run) = created else {

@@ -135,6 +135,22 @@ impl From<updraft_store::Error> for ApiError {
     }
 }
 
+impl From<updraft_plugins::Error> for ApiError {
+    fn from(error: updraft_plugins::Error) -> Self {
+        let traceback = error.traceback().unwrap_or_default();
+        warn!(%error, traceback, "a request needs Python code that failed");
+        let status = match &error {
+            // The user's code refuses what it was asked, as it would in Airflow.
+            updraft_plugins::Error::Raised { kind, .. } if kind == "ValueError" => {
+                StatusCode::BAD_REQUEST
+            }
+            error if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 impl From<ListError> for ApiError {
     fn from(error: ListError) -> Self {
         match error {

@@ -29,6 +29,7 @@ mod hitl;
 mod links;
 mod logs;
 mod page_cache;
+mod plugins;
 mod pools;
 mod routes;
 mod run_wait;

@@ -8,7 +8,8 @@ use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
     auth, backfills, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, hitl,
-    links, logs, pools, run_wait, service, task_instance_changes, task_instances, variables, xcoms,
+    links, logs, plugins, pools, run_wait, service, task_instance_changes, task_instances,
+    variables, xcoms,
 };
 
 /// Where a run is.
@@ -155,6 +156,9 @@ fn add_admin(t: &mut Table) {
     t.add(Op::get("/api/v2/eventLogs", "get_event_logs", Dag(Read)), event_logs::list);
     t.add(Op::get("/api/v2/eventLogs/{event_log_id}", "get_event_log", Dag(Read)), event_logs::get);
     t.add(Op::get("/api/v2/jobs", "get_jobs", View), event_logs::list_jobs);
+    t.add(Op::get("/api/v2/plugins", "get_plugins", View), plugins::list);
+    t.add(Op::get("/api/v2/plugins/importErrors", "import_errors", View), plugins::import_errors);
+    t.add(Op::get("/api/v2/providers", "get_providers", View), plugins::providers);
 }
 
 #[rustfmt::skip]

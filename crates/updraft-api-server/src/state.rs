@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use updraft_config::{ApiAuthConfig, ApiConfig, CoreConfig, LoggingConfig};
 use updraft_dag_run::RunRules;
+use updraft_plugins::Plugins;
 use updraft_runtime::{Clock, Ids, Tasks};
 use updraft_store::Store;
 
@@ -33,6 +34,8 @@ pub struct ApiSettings {
     pub secret_key: SecretString,
     /// The version of Airflow that this server speaks like.
     pub airflow_version: String,
+    /// Asks the user's Python; `None` where there is none.
+    pub plugins: Option<Plugins>,
 }
 
 /// How old a heartbeat may be for a role to count as healthy.
@@ -100,6 +103,10 @@ impl ApiState {
 
     pub(crate) fn run_rules(&self) -> &RunRules {
         &self.0.settings.run_rules
+    }
+
+    pub(crate) fn plugins(&self) -> Option<&Plugins> {
+        self.0.settings.plugins.as_ref()
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {

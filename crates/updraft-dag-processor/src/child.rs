@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
-use updraft_execution::{Asker, Channels, LogFile, answer};
+use updraft_execution::{Asker, Channels, LogFile, PythonSide, answer};
 use updraft_python::{ChildExit, ChildHandle, ChildKind, ChildStatus, Zygote, signal_tree};
 use updraft_runtime::{CancellationToken, Clock, Tasks};
 use updraft_store::Store;
@@ -40,6 +40,8 @@ pub(crate) struct Children {
     /// `[dag_processor] dag_file_processor_timeout`.
     pub(crate) timeout: Duration,
     pub(crate) masker: MaskerConfig,
+    /// The user's Python outside of Dag files.
+    pub(crate) python: Option<PythonSide>,
 }
 
 /// What became of a child.
@@ -263,7 +265,8 @@ impl Conversation<'_> {
 
     async fn ask_store(&mut self, id: u64, request: StoreRequest) {
         self.depends_on_outside = true;
-        let answer = answer(&self.children.store, &Asker::dag_file(), request).await;
+        let asker = Asker::dag_file_with(self.children.python.clone());
+        let answer = answer(&self.children.store, &asker, request).await;
         if let Ok(Some(response)) = &answer {
             self.output.masker().learn(response);
         }

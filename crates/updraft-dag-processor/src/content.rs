@@ -5,6 +5,7 @@
 //! that exist at that moment.
 
 mod assets;
+mod described;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::debug;
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::serialized::{DagAttributes, SerializedDag};
@@ -46,6 +47,7 @@ pub struct Parsing {
 /// A file, ready to be stored.
 pub struct Content {
     file: ParsedFile,
+    bundle_path: PathBuf,
     /// Of each Dag of the file, in the same order.
     structures: Vec<Structure>,
 }
@@ -73,6 +75,7 @@ impl Parsing {
 
     fn empty(&self, duration: Duration) -> Content {
         Content {
+            bundle_path: self.bundle.path.clone(),
             file: ParsedFile {
                 bundle_name: self.bundle.name.clone(),
                 relative_fileloc: self.key.path.clone(),
@@ -221,10 +224,25 @@ impl Content {
                 let now = clock.now();
                 let mut tx = store.write().await?;
                 let mut file = self.file.clone();
+                let mut asked = Vec::new();
                 for (parsed, structure) in file.dags.iter_mut().zip(&self.structures) {
-                    parsed.dag.next_dagrun = structure.next_dagrun(&mut tx, now).await?;
+                    match structure.next_dagrun(&mut tx, now).await? {
+                        Some(next) => parsed.dag.next_dagrun = next,
+                        None => {
+                            let dag_id = &parsed.dag.dag_id;
+                            let before = tx.find_dag(dag_id).await?;
+                            // Until Python has answered, what was known stays.
+                            parsed.dag.next_dagrun =
+                                before.map(|dag| dag.next_dagrun).unwrap_or_default();
+                            asked.push(dag_id.clone());
+                        }
+                    }
                 }
                 let outcome = tx.persist_parse(&file, now).await?;
+                for dag_id in &asked {
+                    tx.ask_next_dagrun(dag_id, now).await?;
+                }
+                self.tell_of_import_errors(&mut tx, &outcome, now).await?;
                 tx.commit().await?;
                 Ok(outcome)
             })
@@ -232,23 +250,48 @@ impl Content {
     }
 }
 
+impl Content {
+    async fn tell_of_import_errors(
+        &self,
+        tx: &mut Tx,
+        outcome: &ParseOutcome,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        for error in &self.file.import_errors {
+            let hook = if outcome.known_errors.contains(&error.filename) {
+                "on_existing_dag_import_error"
+            } else {
+                "on_new_dag_import_error"
+            };
+            let body = || {
+                let path = self.bundle_path.join(&error.filename);
+                json!({ "filename": path, "stacktrace": error.stacktrace })
+            };
+            tx.tell_listeners(hook, body, now).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Structure {
-    /// A Dag whose schedule cannot be evaluated has no next run, as in Airflow; so has one whose
-    /// timetable is the user's own class until Python was asked.
-    async fn next_dagrun(&self, tx: &mut Tx, now: Timestamp) -> Result<NextDagRun, Error> {
+    /// A Dag whose schedule cannot be evaluated has no next run, as in Airflow. `None`: its timetable
+    /// is the user's own class, which is to be asked.
+    async fn next_dagrun(&self, tx: &mut Tx, now: Timestamp) -> Result<Option<NextDagRun>, Error> {
         if !self.timetable.can_be_scheduled() {
-            return Ok(NextDagRun::default());
+            return Ok(Some(NextDagRun::default()));
+        }
+        if self.timetable.custom().is_some() {
+            return Ok(None);
         }
         let dag_id = self.dag.dag_id();
         let last = tx
             .find_latest_automated_run(dag_id, self.timetable.partitioned())
             .await?;
-        Ok(
-            next_dagrun(&self.dag, last.as_ref(), now).unwrap_or_else(|error| {
-                debug!(%dag_id, error = %chain(&error), "found no next run of a Dag");
-                NextDagRun::default()
-            }),
-        )
+        let next = next_dagrun(&self.dag, last.as_ref(), now).unwrap_or_else(|error| {
+            debug!(%dag_id, error = %chain(&error), "found no next run of a Dag");
+            NextDagRun::default()
+        });
+        Ok(Some(next))
     }
 }
 

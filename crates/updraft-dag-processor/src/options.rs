@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use updraft_execution::PythonSide;
 use updraft_task_comms::masker::MaskerConfig;
 
 use crate::discovery::{DiscoveryRules, IgnoreSyntax};
@@ -32,6 +33,9 @@ pub struct DagProcessorOptions {
     pub heartbeat_interval: Duration,
     /// What hides secrets in the logs.
     pub masker: MaskerConfig,
+    /// The user's Python outside of Dag files: timetable classes, a secrets backend. `None`: neither is
+    /// asked.
+    pub python: Option<PythonSide>,
     /// Shown with the job.
     pub hostname: String,
     /// The user that runs this process; shown with the job.
@@ -56,6 +60,7 @@ impl DagProcessorOptions {
             dags_are_paused_at_creation: true,
             heartbeat_interval: Duration::from_secs(5),
             masker: MaskerConfig::default(),
+            python: None,
             hostname: String::new(),
             unixname: String::new(),
         }

@@ -36,7 +36,11 @@ pub(crate) async fn parse(children: &Children, parsing: Parsing, log_folder: &Pa
         (Some(result), _) => {
             let duration = finished.duration;
             let read = move || parsing.read(&result, duration, &Ids::random());
-            children.tasks.blocking(read).await
+            let mut content = children.tasks.blocking(read).await;
+            if let Some(python) = &children.python {
+                content.describe_timetables(python.plugins()).await;
+            }
+            content
         }
         (None, End::NotStarted(reason)) => {
             warn!(path, error = %reason, "postponed a parse");

@@ -117,6 +117,7 @@ impl DagProcessor {
                 tasks,
                 timeout: options.file_timeout,
                 masker: options.masker.clone(),
+                python: options.python.clone(),
             },
             listings: names
                 .into_iter()

@@ -19,6 +19,7 @@ use updraft_store::{Error, Store};
 use updraft_task_comms::message::{Response, StoreRequest};
 use updraft_task_comms::session::{Answer, Failure};
 
+use crate::PythonSide;
 use crate::failure::{failure_of, not_for};
 use state_store::AssetName;
 
@@ -26,8 +27,8 @@ use state_store::AssetName;
 #[derive(Clone, Debug)]
 pub enum Asker {
     Task(Arc<TaskAsker>),
-    /// A Dag file while it is parsed, or a callback.
-    DagFile,
+    /// A Dag file while it is parsed, a callback, or user code that answers the server.
+    DagFile(Option<PythonSide>),
 }
 
 /// The try that asks.
@@ -50,13 +51,21 @@ pub struct AnswerOptions {
     pub run_rules: RunRules,
     pub clock: Clock,
     pub ids: Ids,
+    /// `None`: nothing of what a task asks needs the user's Python.
+    pub python: Option<PythonSide>,
 }
 
 impl Asker {
     /// A Dag file while it is parsed, or a callback.
     #[must_use]
-    pub fn dag_file() -> Self {
-        Self::DagFile
+    pub const fn dag_file() -> Self {
+        Self::DagFile(None)
+    }
+
+    /// The same, with the secrets backend of the server.
+    #[must_use]
+    pub const fn dag_file_with(python: Option<PythonSide>) -> Self {
+        Self::DagFile(python)
     }
 }
 
@@ -72,9 +81,11 @@ pub async fn answer(store: &Store, asker: &Asker, request: StoreRequest) -> Answ
     match asker {
         Asker::Task(task) => match of_task(store, task, request).await {
             Answered::Yes(outcome) => outcome,
-            Answered::No(request) => read(store, request, "a task").await,
+            Answered::No(request) => {
+                read(store, task.options.python.as_ref(), request, "a task").await
+            }
         },
-        Asker::DagFile => read(store, request, "a Dag file").await,
+        Asker::DagFile(python) => read(store, python.as_ref(), request, "a Dag file").await,
     }
 }
 
@@ -137,14 +148,19 @@ async fn of_task(store: &Store, task: &TaskAsker, request: StoreRequest) -> Answ
 }
 
 /// What every child may ask.
-async fn read(store: &Store, request: StoreRequest, asker: &str) -> Outcome {
+async fn read(
+    store: &Store,
+    python: Option<&PythonSide>,
+    request: StoreRequest,
+    asker: &str,
+) -> Outcome {
     use StoreRequest as R;
     match request {
-        R::GetConnection(request) => secret::connection(store, request).await,
-        R::GetVariable(request) => secret::variable(store, request).await,
+        R::GetConnection(request) => secret::connection(store, python, request).await,
+        R::GetVariable(request) => secret::variable(store, python, request).await,
         R::GetVariableKeys(request) => secret::variable_keys(store, request).await,
-        R::PutVariable(request) => secret::put_variable(store, request).await,
-        R::DeleteVariable(request) => secret::delete_variable(store, request).await,
+        R::PutVariable(request) => secret::put_variable(store, python, request).await,
+        R::DeleteVariable(request) => secret::delete_variable(store, python, request).await,
 
         R::GetXCom(request) => xcom::get(store, request).await,
         R::GetXComCount(request) => xcom::count(store, request).await,

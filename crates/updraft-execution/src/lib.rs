@@ -9,11 +9,11 @@
 mod answer;
 mod backfill;
 mod burial;
-mod channels;
 mod clearing;
 mod failure;
 mod hitl;
 mod log_file;
+mod python_side;
 mod run_apply;
 mod run_view;
 mod structures;
@@ -24,11 +24,12 @@ pub use backfill::{
     create_backfill, preview_backfill,
 };
 pub use burial::{bury, fail_fast, release_restarting};
-pub use channels::Channels;
 pub use clearing::{ClearOrder, Cleared, Clearing, by_run};
 pub use failure::failure_of;
 pub use hitl::{OverdueInput, Resumed, park, resolve_overdue_input, respond, resume};
 pub use log_file::LogFile;
+pub use python_side::PythonSide;
 pub use run_apply::{Applied, apply_task_instances};
 pub use run_view::{ViewOf, load_view};
 pub use structures::Structures;
+pub use updraft_python::Channels;

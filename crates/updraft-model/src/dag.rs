@@ -49,6 +49,8 @@ pub struct NextDagRun {
     pub run_after: Option<Timestamp>,
     pub partition_key: Option<String>,
     pub partition_date: Option<Timestamp>,
+    /// The id that its timetable gives it; `None`: the usual one.
+    pub run_id: Option<String>,
 }
 
 /// One version of a Dag's structure. `serialized` and `source` are loaded apart.

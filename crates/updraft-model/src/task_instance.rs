@@ -79,6 +79,8 @@ pub struct NewTaskInstance {
     pub pool_slots: i32,
     pub queue: String,
     pub priority_weight: i64,
+    /// The weight comes from a class of the user, which is asked before the instance is queued.
+    pub has_custom_weight: bool,
     pub operator: String,
     pub custom_operator_name: Option<String>,
     pub executor: Option<String>,

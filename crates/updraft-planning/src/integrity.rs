@@ -87,7 +87,7 @@ pub(crate) fn indexes(length: Option<u32>) -> impl Iterator<Item = MapIndex> {
 }
 
 /// The whole row of a task instance that is created. `priority_weight` is [`Task::total_weight`],
-/// or what the Python class of a custom weight rule said.
+/// or the task's own weight until the class of a custom weight rule is asked.
 #[must_use]
 pub fn new_task_instance(
     identity: Identity,
@@ -108,6 +108,7 @@ pub fn new_task_instance(
         pool_slots: task.pool_slots,
         queue: task.queue.clone(),
         priority_weight,
+        has_custom_weight: task.total_weight.is_none(),
         operator: task.task_type.clone(),
         custom_operator_name: task.custom_operator_name.clone(),
         executor: task.executor.clone(),

@@ -7,6 +7,7 @@
 //!
 //! Start with [`provision`] for the interpreter and [`Zygote`] for the children.
 
+mod channels;
 mod child;
 mod environment;
 mod fds;
@@ -18,6 +19,7 @@ mod provision;
 mod shim;
 mod zygote;
 
+pub use channels::Channels;
 pub use child::{ChildExit, ChildHandle, ChildKind, ChildStatus, ExitReport};
 pub use environment::for_children as environment_for_children;
 pub use fds::send_frame_with_fd;

@@ -29,24 +29,56 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../python/src/updraft_shim/dag_parse.py"),
     ),
     (
+        "updraft_shim/extensions.py",
+        include_str!("../../../python/src/updraft_shim/extensions.py"),
+    ),
+    (
         "updraft_shim/helper.py",
         include_str!("../../../python/src/updraft_shim/helper.py"),
+    ),
+    (
+        "updraft_shim/helper_comms.py",
+        include_str!("../../../python/src/updraft_shim/helper_comms.py"),
+    ),
+    (
+        "updraft_shim/inventory.py",
+        include_str!("../../../python/src/updraft_shim/inventory.py"),
     ),
     (
         "updraft_shim/learned.py",
         include_str!("../../../python/src/updraft_shim/learned.py"),
     ),
     (
+        "updraft_shim/listeners.py",
+        include_str!("../../../python/src/updraft_shim/listeners.py"),
+    ),
+    (
         "updraft_shim/probe.py",
         include_str!("../../../python/src/updraft_shim/probe.py"),
+    ),
+    (
+        "updraft_shim/rows.py",
+        include_str!("../../../python/src/updraft_shim/rows.py"),
     ),
     (
         "updraft_shim/runtime.py",
         include_str!("../../../python/src/updraft_shim/runtime.py"),
     ),
     (
+        "updraft_shim/scratch.py",
+        include_str!("../../../python/src/updraft_shim/scratch.py"),
+    ),
+    (
         "updraft_shim/task.py",
         include_str!("../../../python/src/updraft_shim/task.py"),
+    ),
+    (
+        "updraft_shim/task_instances.py",
+        include_str!("../../../python/src/updraft_shim/task_instances.py"),
+    ),
+    (
+        "updraft_shim/timetables.py",
+        include_str!("../../../python/src/updraft_shim/timetables.py"),
     ),
     (
         "updraft_shim/wire.py",

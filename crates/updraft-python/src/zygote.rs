@@ -138,6 +138,23 @@ impl Zygote {
         }
     }
 
+    /// Waits until another process than `seen` can fork, and says its process id: plugins and
+    /// settings of the cluster were loaded anew.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]: there will be none.
+    pub async fn next_process(&self, seen: Option<u32>) -> Result<u32, Error> {
+        let mut state = self.state.clone();
+        loop {
+            if let State::Ready(generation) = &*state.borrow_and_update()
+                && Some(generation.pid) != seen
+            {
+                return Ok(generation.pid);
+            }
+            state.changed().await.map_err(|_| Error::Closed)?;
+        }
+    }
+
     /// Forks a child of `kind`, with `environment` on top of the zygote's own.
     ///
     /// Never waits for another child to end. A [transient](Error::is_transient) error left

@@ -80,7 +80,10 @@ impl Agenda {
             }
             Change::Capacity => self.queueing = true,
             Change::Deadline => self.deadlines = true,
-            Change::CallbackRequested | Change::ParseRequested | Change::Trigger => {}
+            Change::CallbackRequested
+            | Change::ParseRequested
+            | Change::Trigger
+            | Change::PythonWanted => {}
         }
     }
 

@@ -14,7 +14,7 @@ use updraft_model::serialized::SerializedDag;
 use updraft_model::{DagId, DagRunTriggeredBy, DagRunType, DagVersionId, RunId, TaskInstanceId};
 use updraft_planning::integrity::{Identity, new_task_instance, plan_new_task_instances};
 use updraft_store::{RunCreation, StartedTaskInstance, Tx};
-use updraft_timetable::{Timetable, next_dagrun};
+use updraft_timetable::{Error as TimetableError, Timetable, next_dagrun};
 
 use crate::Error;
 use crate::scheduler::Scheduler;
@@ -137,7 +137,12 @@ impl Scheduler {
                 }
             },
         };
-        let next = next_after(dag_id, &cached.dag, &reference, now);
+        let Some(next) = next_after(dag_id, &cached.dag, &reference, now) else {
+            self.ask_for_next(tx, dag, &reference, now).await?;
+            tx.refresh_exceeds_max_non_backfill(dag_id).await?;
+            // It is due again when Python has said so.
+            return Ok(true);
+        };
         // A timetable that gives the same date again would have us here for ever.
         let has_moved = next.run_after != dag.next_dagrun.run_after
             || next.logical_date != dag.next_dagrun.logical_date
@@ -147,6 +152,29 @@ impl Scheduler {
         Ok(has_moved)
     }
 
+    /// Has Python asked for the run after `reference`, which is the one that was due or stands in its
+    /// way.
+    async fn ask_for_next(
+        &self,
+        tx: &mut Tx,
+        dag: &Dag,
+        reference: &DagRun,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (dag_id, due) = (&dag.dag_id, &dag.next_dagrun);
+        let is_due = reference.logical_date == due.logical_date
+            && reference.partition_key == due.partition_key
+            && reference.partition_date == due.partition_date;
+        if is_due {
+            return Ok(tx.ask_next_dagrun(dag_id, now).await?);
+        }
+        // The answer would be the same run, for ever.
+        let run_id = &reference.run_id;
+        warn!(%dag_id, %run_id, "the timetable of a Dag gives its next run an id that another run has; it is not scheduled any more");
+        tx.set_next_dagrun(dag_id, &NextDagRun::default()).await?;
+        Ok(())
+    }
+
     /// The run that the Dag row announces.
     fn scheduled_run(&self, dag: &Dag, timetable: &Timetable) -> Option<NewRun> {
         let next = &dag.next_dagrun;
@@ -154,12 +182,15 @@ impl Scheduler {
         if next.logical_date.is_none() && next.partition_key.is_none() {
             return None;
         }
-        let run_id = timetable.generate_run_id(
-            DagRunType::Scheduled,
-            run_after,
-            next.partition_key.as_deref(),
-            &self.ids.alphanumeric(RANDOM_CHARS),
-        );
+        // A class of the user has said it along with the date.
+        let run_id = next.run_id.clone().unwrap_or_else(|| {
+            timetable.generate_run_id(
+                DagRunType::Scheduled,
+                run_after,
+                next.partition_key.as_deref(),
+                &self.ids.alphanumeric(RANDOM_CHARS),
+            )
+        });
         Some(NewRun {
             run_id,
             run_type: DagRunType::Scheduled,
@@ -240,10 +271,20 @@ fn allows_scheduled_runs(dag: &Dag) -> bool {
     })
 }
 
-/// A timetable that fails gives no next run, as in Airflow; the Dag file is where to mend it.
-fn next_after(dag_id: &DagId, dag: &SerializedDag, last: &DagRun, now: Timestamp) -> NextDagRun {
-    next_dagrun(dag, Some(last), now).unwrap_or_else(|error| {
-        warn!(%dag_id, %error, "failed to compute the next run of a Dag; it is not scheduled any more");
-        NextDagRun::default()
-    })
+/// `None`: only Python knows. A timetable that fails gives no next run, as in Airflow; the Dag file
+/// is where to mend it.
+fn next_after(
+    dag_id: &DagId,
+    dag: &SerializedDag,
+    last: &DagRun,
+    now: Timestamp,
+) -> Option<NextDagRun> {
+    match next_dagrun(dag, Some(last), now) {
+        Ok(next) => Some(next),
+        Err(TimetableError::NeedsPython { .. }) => None,
+        Err(error) => {
+            warn!(%dag_id, %error, "failed to compute the next run of a Dag; it is not scheduled any more");
+            Some(NextDagRun::default())
+        }
+    }
 }

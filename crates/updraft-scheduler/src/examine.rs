@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::json;
 use tracing::{debug, error, info, warn};
 use updraft_execution::{Applied, ViewOf, apply_task_instances, load_view};
 use updraft_model::dag_run::DagRun;
@@ -12,6 +13,7 @@ use updraft_model::{DagRunState, DagRunType, DagVersionId};
 use updraft_planning::run::{RunEnd, RunPlan, plan_finish, plan_to_fixpoint};
 use updraft_planning::run_timeout::plan_run_timeout;
 use updraft_store::{LockedRun, NewEventLog, RunKey, RunStateChange, Tx, VersionStamp};
+use updraft_timetable::isoformat;
 
 use crate::Error;
 use crate::callbacks::dag_callback;
@@ -183,6 +185,20 @@ impl Scheduler {
             .await?;
         debug_assert!(changed, "a locked run changed its state");
         info!(dag_id = %run.dag_id, run_id = %run.run_id, state = %end.state, reason = end.reason.as_str(), "a Dag run ended");
+        let hook = match end.state {
+            DagRunState::Success => "on_dag_run_success",
+            DagRunState::Failed => "on_dag_run_failed",
+            DagRunState::Queued | DagRunState::Running => "on_dag_run_running",
+        };
+        let told = || {
+            json!({
+                "dag_id": run.dag_id, "run_id": run.run_id, "msg": end.reason.as_str(),
+                "state": end.state.as_str(),
+                "start_date": end.times.start_date.map(isoformat),
+                "end_date": end.times.end_date.map(isoformat),
+            })
+        };
+        tx.tell_listeners(hook, told, now).await?;
         if let Some(callback) = &end.callback
             && let Some(row) = tx.find_dag(&run.dag_id).await?
         {

@@ -6,12 +6,16 @@
 //! the same transaction. A slow scan marks every running run, so that a lost hint costs latency
 //! and nothing else. Any number of schedulers may share one PostgreSQL.
 //!
+//! What only the user's Python knows is asked beside the loop, by [`Asking`]; [`ListenerCaller`] tells
+//! plugins what happened.
+//!
 //! It does not run tasks (the executor does), parse files (the Dag processor does) or know SQL.
 //!
 //! Start with [`Scheduler`] in `scheduler.rs`, which takes steps; `run.rs` is the loop that decides
 //! when, [`examine`] one look at one run, [`queueing`] the critical section, [`upkeep`] the timers.
 
 mod agenda;
+mod asking;
 mod backfills;
 mod callbacks;
 mod create;
@@ -21,6 +25,7 @@ mod error;
 mod examine;
 mod follow;
 mod followers;
+mod listeners;
 mod queueing;
 mod run;
 mod scheduler;
@@ -28,6 +33,8 @@ mod start;
 mod upkeep;
 mod workload;
 
+pub use asking::Asking;
 pub use dags::DagCache;
 pub use error::Error;
+pub use listeners::ListenerCaller;
 pub use scheduler::{Next, Scheduler, SchedulerOptions};

@@ -3,9 +3,11 @@
 //! Source: scheduling semantics §2.9.
 
 use jiff::Timestamp;
+use serde_json::json;
 use tracing::info;
 use updraft_planning::run_start::{BackfillOfRun, QueuedRun, StartView, plan_start};
 use updraft_store::{RunKey, StartCandidate, Tx};
+use updraft_timetable::isoformat;
 
 use crate::Error;
 use crate::scheduler::Scheduler;
@@ -31,6 +33,13 @@ impl Scheduler {
             let RunKey { dag_id, run_id } = &candidate.key;
             if tx.start_dag_run(dag_id, run_id, now).await? {
                 info!(%dag_id, %run_id, "started a Dag run");
+                let told = || {
+                    json!({
+                        "dag_id": dag_id, "run_id": run_id, "msg": "started",
+                        "state": "running", "start_date": isoformat(now), "end_date": null,
+                    })
+                };
+                tx.tell_listeners("on_dag_run_running", told, now).await?;
                 started.push(candidate.key.clone());
                 if candidate.backfill.is_some() {
                     self.agenda.note_backfill(candidate.key.clone());

@@ -216,10 +216,13 @@ impl Tx {
         now: Timestamp,
     ) -> Result<i64, Error> {
         let alias_id = self
-            .require_asset_alias(&AssetAliasDefinition {
-                name: alias.to_owned(),
-                group: String::new(),
-            })
+            .require_asset_alias(
+                &AssetAliasDefinition {
+                    name: alias.to_owned(),
+                    group: String::new(),
+                },
+                now,
+            )
             .await?;
         let statement = sqlx::query(
             "INSERT INTO asset_alias_asset (alias_id, asset_id)
@@ -307,7 +310,64 @@ impl Tx {
         }
         self.queue_consumers(event.asset_id, event_id, event.partition_key, now)
             .await?;
+        self.tell_of_asset_event(event, now).await?;
         Ok(event_id)
+    }
+
+    async fn tell_of_asset_event(
+        &mut self,
+        event: &NewAssetEvent<'_>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let wanted = self.has_listeners("on_asset_changed").await?
+            || self.has_listeners("on_asset_event_emitted").await?;
+        if !wanted {
+            return Ok(());
+        }
+        let Some(asset) = self.find_asset(event.asset_id).await? else {
+            return Ok(());
+        };
+        let facts = json!({
+            "name": asset.name, "uri": asset.uri, "group": asset.group, "extra": asset.extra,
+        });
+        let changed = json!({ "asset": &facts });
+        self.tell_listeners("on_asset_changed", || changed, now)
+            .await?;
+        let aliases = self.load_alias_facts(event.alias_ids).await?;
+        let source = event.source;
+        let emitted = json!({
+            "asset": facts,
+            "extra": event.extra,
+            "source_dag_id": source.map(|ti| &ti.dag_id),
+            "source_task_id": source.map(|ti| &ti.task_id),
+            "source_run_id": source.map(|ti| &ti.run_id),
+            "source_map_index": source.map_or(MapIndex::UNMAPPED.0, |ti| ti.map_index.0),
+            "source_aliases": aliases,
+            "partition_key": event.partition_key,
+            "partition_date": null,
+        });
+        self.tell_listeners(
+            "on_asset_event_emitted",
+            || json!({ "asset_event": emitted }),
+            now,
+        )
+        .await
+    }
+
+    async fn load_alias_facts(&mut self, ids: &[i64]) -> Result<Vec<Value>, Error> {
+        let mut aliases = Vec::with_capacity(ids.len());
+        for id in ids {
+            let statement =
+                sqlx::query("SELECT name, asset_group FROM asset_alias WHERE id = $1").bind(*id);
+            if let Some(row) = self
+                .fetch_optional("load an asset alias", statement)
+                .await?
+            {
+                let mut columns = Columns::of("asset_alias", &row);
+                aliases.push(json!({"name": columns.text()?, "group": columns.text()?}));
+            }
+        }
+        Ok(aliases)
     }
 
     /// Queues the unpaused Dags that are scheduled on the asset. A row that is there already keeps

@@ -42,6 +42,8 @@ pub enum Change {
     Trigger,
     /// Something has a time limit that it did not have before, or another one.
     Deadline,
+    /// A row waits for the word of the user's Python, or listeners are to be told something.
+    PythonWanted,
     /// Hints were lost: look at everything.
     Everything,
 }

@@ -11,8 +11,9 @@ use updraft_model::{
 use crate::dialect::Kind;
 use crate::history::Succession;
 use crate::row::{Columns, assembled, micros, micros_or_null, text_array};
+use crate::settling::SETTLED;
 use crate::task_instance::take_state;
-use crate::{Error, Tx};
+use crate::{Change, Error, Tx};
 
 /// A task instance to clear: its try ends, the row starts over under a new id.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub struct ResetFields {
     pub priority_weight: i64,
     pub executor: Option<String>,
     pub executor_config: Value,
+    /// Its weight comes from a class of the user, which is asked later.
+    pub has_custom_weight: bool,
     /// `None` leaves the row at its version.
     pub dag_version_id: Option<DagVersionId>,
 }
@@ -80,6 +83,7 @@ const CLEARED: &[(&str, Kind)] = &[
     ("to_executor", Kind::Text),
     ("config", Kind::Text),
     ("version", Kind::Text),
+    ("custom", Kind::Flag),
 ];
 
 const CHANGED: &[(&str, Kind)] = &[
@@ -118,6 +122,7 @@ impl Tx {
             })
             .collect();
         self.archive_tries(&successions, now).await?;
+        let settling = self.settling_of_new().await?;
         let given = self.dialect().rows("$1", "given", CLEARED);
         let statement = sqlx::query(assembled(format!(
             "UPDATE task_instance
@@ -131,6 +136,8 @@ impl Tx {
                                     ELSE executor END,
                     executor_config = COALESCE(given.config, executor_config),
                     dag_version_id = COALESCE(given.version, dag_version_id),
+                    settling = CASE WHEN NOT given.is_reset THEN settling
+                                    WHEN given.custom THEN 2 ELSE $3 END,
                     external_executor_id = CASE WHEN given.is_reset THEN NULL
                                                 ELSE external_executor_id END,
                     next_method = CASE WHEN given.is_reset THEN NULL ELSE next_method END,
@@ -140,8 +147,18 @@ impl Tx {
               WHERE id = given.ti"
         )))
         .bind(Value::from_iter(won.iter().map(|clear| clear_row(clear))).to_string())
-        .bind(micros(now));
+        .bind(micros(now))
+        .bind(settling);
         self.execute("clear task instances", statement).await?;
+        let is_custom = |clear: &&TaskInstanceClear| {
+            clear
+                .reset
+                .as_ref()
+                .is_some_and(|reset| reset.has_custom_weight)
+        };
+        if settling != SETTLED || won.iter().any(is_custom) {
+            self.changed(Change::PythonWanted);
+        }
         Ok(won.iter().map(|clear| clear.id).collect())
     }
 
@@ -248,6 +265,7 @@ fn clear_row(clear: &TaskInstanceClear) -> Value {
         "to_executor": reset.and_then(|reset| reset.executor.as_ref()),
         "config": reset.map(|reset| reset.executor_config.to_string()),
         "version": reset.and_then(|reset| reset.dag_version_id),
+        "custom": reset.is_some_and(|reset| reset.has_custom_weight),
     })
 }
 

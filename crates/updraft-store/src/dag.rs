@@ -16,7 +16,7 @@ const AFTER_TAGS: &str = "timetable_summary, timetable_description, timetable_ty
     max_consecutive_failed_dag_runs, has_task_concurrency_limits, fail_fast, allowed_run_types, \
     next_dagrun, next_dagrun_data_interval_start, next_dagrun_data_interval_end, \
     next_dagrun_create_after, next_dagrun_partition_key, next_dagrun_partition_date, \
-    last_parsed_time, last_parse_duration, last_expired";
+    next_dagrun_run_id,     last_parsed_time, last_parse_duration, last_expired";
 
 /// In the order in which [`dag_version_from`] takes them.
 pub(crate) const DAG_VERSION_COLUMNS: &str = "id, dag_id, version_number, bundle_name, \
@@ -207,6 +207,7 @@ pub(crate) fn dag_from(row: &AnyRow) -> Result<Dag, Error> {
             run_after: columns.instant_or_null()?,
             partition_key: columns.owned_or_null()?,
             partition_date: columns.instant_or_null()?,
+            run_id: columns.owned_or_null()?,
         },
         last_parsed_time: columns.instant_or_null()?,
         last_parse_duration_secs: columns.real_or_null()?,

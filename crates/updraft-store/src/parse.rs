@@ -75,6 +75,8 @@ pub struct ParseOutcome {
     pub changed_dags: Vec<DagId>,
     /// Dags that the file no longer gives.
     pub vanished_dags: Vec<DagId>,
+    /// Import errors that were there before.
+    pub known_errors: Vec<String>,
 }
 
 impl Tx {
@@ -104,7 +106,7 @@ impl Tx {
             }
         }
         self.mark_stale(&outcome.vanished_dags).await?;
-        self.replace_import_errors(file, now).await?;
+        outcome.known_errors = self.replace_import_errors(file, now).await?;
         self.replace_warnings(file, now).await?;
         self.note_parse(file, now).await?;
         Ok(outcome)
@@ -184,7 +186,8 @@ impl Tx {
             .bind(next.partition_key.as_deref())
             .bind(micros_or_null(next.partition_date))
             .bind(micros(now));
-        let statement = bind_real(statement, dag.last_parse_duration_secs);
+        let statement =
+            bind_real(statement, dag.last_parse_duration_secs).bind(next.run_id.as_deref());
         self.execute("write a Dag", statement).await?;
         Ok(())
     }
@@ -235,8 +238,9 @@ impl Tx {
         &mut self,
         file: &ParsedFile,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
         let failing = text_array(file.import_errors.iter().map(|error| &error.filename));
+        let known = self.load_known_errors(file, &failing).await?;
         let kept = self.dialect().one_of_texts("filename", "$3");
         // A zip file's errors carry the member's name behind its own.
         let statement = sqlx::query(assembled(format!(
@@ -271,7 +275,29 @@ impl Tx {
             self.execute("mark Dags with import errors", statement)
                 .await?;
         }
-        Ok(())
+        Ok(known)
+    }
+
+    /// Which of the failing files have failed before; asked only for those who listen.
+    async fn load_known_errors(
+        &mut self,
+        file: &ParsedFile,
+        failing: &str,
+    ) -> Result<Vec<String>, Error> {
+        if file.import_errors.is_empty() {
+            return Ok(Vec::new());
+        }
+        let theirs = self.dialect().one_of_texts("filename", "$2");
+        let statement = sqlx::query(assembled(format!(
+            "SELECT filename FROM import_error WHERE bundle_name = $1 AND {theirs}"
+        )))
+        .bind(file.bundle_name.as_str())
+        .bind(failing.to_owned());
+        self.fetch_all("find known import errors", statement)
+            .await?
+            .iter()
+            .map(|row| crate::row::Columns::of("import_error", row).owned())
+            .collect()
     }
 
     async fn replace_warnings(&mut self, file: &ParsedFile, now: Timestamp) -> Result<(), Error> {
@@ -343,9 +369,9 @@ const UPSERT_DAG: &str = "INSERT INTO dag (
          allowed_run_types, next_dagrun, next_dagrun_data_interval_start,
          next_dagrun_data_interval_end, next_dagrun_create_after,
          next_dagrun_partition_key, next_dagrun_partition_date, last_parsed_time,
-         last_parse_duration)
+         last_parse_duration, next_dagrun_run_id)
      VALUES ($1, $2, $3, $4, FALSE, FALSE, FALSE, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-             $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
+             $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
      ON CONFLICT (dag_id) DO UPDATE
         SET dag_display_name = excluded.dag_display_name,
             description = excluded.description,
@@ -373,5 +399,7 @@ const UPSERT_DAG: &str = "INSERT INTO dag (
             next_dagrun_create_after = excluded.next_dagrun_create_after,
             next_dagrun_partition_key = excluded.next_dagrun_partition_key,
             next_dagrun_partition_date = excluded.next_dagrun_partition_date,
+            next_dagrun_run_id = excluded.next_dagrun_run_id,
+            next_dagrun_asked = NULL,
             last_parsed_time = excluded.last_parsed_time,
             last_parse_duration = excluded.last_parse_duration";

@@ -1,5 +1,6 @@
 //! One conversation with the database: a [`Reader`] looks, a [`Tx`] also writes.
 
+use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -45,6 +46,9 @@ pub struct Tx {
     reader: Reader,
     changes: Changes,
     made: Vec<Change>,
+    /// What is known of the plugin inventory since the transaction began.
+    settling: Option<i32>,
+    hooks: Option<BTreeSet<String>>,
 }
 
 impl Reader {
@@ -148,7 +152,25 @@ impl Tx {
             },
             changes,
             made: Vec::new(),
+            settling: None,
+            hooks: None,
         }
+    }
+
+    pub(crate) fn known_settling(&self) -> Option<i32> {
+        self.settling
+    }
+
+    pub(crate) fn remember_settling(&mut self, settling: i32) {
+        self.settling = Some(settling);
+    }
+
+    pub(crate) fn known_hooks(&self) -> Option<&BTreeSet<String>> {
+        self.hooks.as_ref()
+    }
+
+    pub(crate) fn remember_hooks(&mut self, hooks: BTreeSet<String>) {
+        self.hooks = Some(hooks);
     }
 
     /// Notes where this transaction changed something; told to listeners after the commit.

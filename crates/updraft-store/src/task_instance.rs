@@ -11,7 +11,8 @@ use updraft_model::{
 
 use crate::row::{Columns, assembled, bind_real, micros, micros_or_null, text_array};
 use crate::session::Statement;
-use crate::{Error, Reader, Tx};
+use crate::settling::{FOR_WEIGHT, SETTLED};
+use crate::{Change, Error, Reader, Tx};
 
 /// In the order in which [`take_task_instance`] takes them.
 pub(crate) const TASK_INSTANCE_COLUMNS: &str = "id, dag_id, run_id, task_id, map_index, state, \
@@ -24,7 +25,8 @@ pub(crate) const TASK_INSTANCE_COLUMNS: &str = "id, dag_id, run_id, task_id, map
 /// In the order in which [`bind_new`] binds them.
 const NEW_COLUMNS: &str = "id, dag_id, run_id, task_id, map_index, state, try_number, max_tries, \
     start_date, end_date, scheduled_dttm, pool, pool_slots, queue, priority_weight, operator, \
-    custom_operator_name, executor, executor_config, dag_version_id, duration, updated_at";
+    custom_operator_name, executor, executor_config, dag_version_id, duration, updated_at, \
+    settling";
 
 /// Rows per `INSERT`, largest first: few enough sizes for all of them to stay in the statement
 /// cache. Bound values beat one JSON text here, a row has too many columns.
@@ -152,19 +154,24 @@ impl Tx {
     ) -> Result<u64, Error> {
         let mut created = 0;
         let mut rest = rows;
+        let settling = self.settling_of_new().await?;
         for size in INSERT_SIZES {
             let mut chunks = rest.chunks_exact(size);
             if rest.len() >= size {
                 let sql = insert_of(size);
                 for chunk in &mut chunks {
                     let statement = sqlx::query(assembled(sql.clone()));
-                    let statement = chunk
-                        .iter()
-                        .fold(statement, |statement, row| bind_new(statement, row, now));
+                    let statement = chunk.iter().fold(statement, |statement, row| {
+                        bind_new(statement, row, settling, now)
+                    });
                     created += self.execute("create task instances", statement).await?;
                 }
             }
             rest = chunks.remainder();
+        }
+        let waits = settling != SETTLED || rows.iter().any(|row| row.new.has_custom_weight);
+        if waits && created > 0 {
+            self.changed(Change::PythonWanted);
         }
         Ok(created)
     }
@@ -256,9 +263,15 @@ fn insert_of(rows: usize) -> String {
 fn bind_new<'q>(
     statement: Statement<'q>,
     row: &StartedTaskInstance,
+    settling: i32,
     now: Timestamp,
 ) -> Statement<'q> {
     let new = &row.new;
+    let settling = if new.has_custom_weight {
+        FOR_WEIGHT
+    } else {
+        settling
+    };
     let statement = statement
         .bind(new.id.to_string())
         .bind(new.dag_id.to_string())
@@ -280,7 +293,9 @@ fn bind_new<'q>(
         .bind(new.executor.clone())
         .bind(new.executor_config.to_string())
         .bind(new.dag_version_id.to_string());
-    bind_real(statement, row.duration_secs).bind(micros(now))
+    bind_real(statement, row.duration_secs)
+        .bind(micros(now))
+        .bind(settling)
 }
 
 pub(crate) fn task_instance_from(row: &AnyRow) -> Result<TaskInstance, Error> {

@@ -3,8 +3,8 @@
 //!
 //! Pure: `now` is an argument, the zone database is compiled in, and the random part of a run id
 //! comes from the caller. The crate does not know what runs exist, and it does not evaluate
-//! timetable classes of the user: those are [`Timetable::Custom`] and answer
-//! [`Error::NeedsPython`].
+//! timetable classes of the user: those are [`Timetable::Custom`], know what they said of themselves
+//! once, and answer [`Error::NeedsPython`] to everything else.
 //!
 //! Start with [`Timetable`]. Beneath it lie, from the bottom up: `cron` (expressions over
 //! wall-clock times), `zone` (wall clocks on the time line, with their gaps and folds), `delta`
@@ -34,5 +34,5 @@ pub use run_id::{generate_run_id, infer_run_type, isoformat, isoformat_at};
 pub use run_info::{DagRunInfo, DataInterval, TimeRestriction};
 pub use timetable::{
     AssetOrTime, AssetSchedule, CronPartition, Custom, DagRunInfos, DataIntervals, Events,
-    MultipleCronTrigger, PartitionedAsset, Timetable, Trigger,
+    MultipleCronTrigger, PartitionedAsset, Timetable, Traits, Trigger, write_traits,
 };

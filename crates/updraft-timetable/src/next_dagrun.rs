@@ -46,6 +46,7 @@ pub fn next_dagrun(
         run_after: Some(info.run_after),
         partition_key: info.partition_key,
         partition_date: info.partition_date,
+        run_id: None,
     }))
 }
 

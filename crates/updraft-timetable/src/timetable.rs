@@ -6,6 +6,7 @@
 
 mod asset;
 mod cron_partition;
+mod custom;
 mod data_interval;
 mod events;
 mod multiple_cron;
@@ -22,11 +23,11 @@ use crate::{DagRunInfo, DataInterval, Error, TimeRestriction};
 
 pub use asset::{AssetOrTime, AssetSchedule, PartitionedAsset};
 pub use cron_partition::CronPartition;
+pub use custom::{Custom, Traits, write_traits};
 pub use data_interval::DataIntervals;
 pub use events::Events;
 pub use multiple_cron::MultipleCronTrigger;
 pub use range::DagRunInfos;
-pub use serialized::Custom;
 pub use trigger::Trigger;
 
 /// When runs of a Dag are due.
@@ -165,6 +166,14 @@ impl Timetable {
         match self {
             Self::CronPartition(partitions) => partitions.date_of_key(partition_key).map(Some),
             Self::PartitionedAsset(assets) => assets.date_of_key(partition_key),
+            Self::Custom(custom)
+                if custom.says(
+                    |traits| !traits.partitioned || traits.partitioned_at_runtime,
+                    false,
+                ) =>
+            {
+                Ok(None)
+            }
             Self::Custom(custom) => Err(custom.needs_python()),
             _ => Ok(None),
         }

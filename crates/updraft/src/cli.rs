@@ -19,7 +19,10 @@ mod failure;
 mod info;
 mod jobs;
 mod not_yet;
+mod plugins;
 mod pools;
+mod providers;
+mod python;
 mod secret_file;
 pub(crate) mod standalone;
 mod tasks;
@@ -74,6 +77,11 @@ enum Command {
     /// Look after jobs
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Dump information about loaded plugins
+    Plugins(plugins::PluginsArgs),
+    /// Display providers
+    #[command(subcommand)]
+    Providers(providers::ProvidersCommand),
     /// Show what this installation is made of
     Info(info::InfoArgs),
     /// Show the version
@@ -126,6 +134,8 @@ async fn with_settings(command: Command, access: &Access) -> Outcome {
         Command::Pools(command) => pools::run(command, access).await,
         Command::Config(command) => config::run(command, access),
         Command::Jobs(command) => jobs::run(command, access).await,
+        Command::Plugins(args) => Box::pin(plugins::run(&args, access)).await,
+        Command::Providers(command) => Box::pin(providers::run(command, access)).await,
         Command::Info(args) => info::run(&args, access).await,
         Command::Standalone(_) | Command::Version => unreachable!("these need no settings here"),
     }

@@ -6,7 +6,8 @@
 
 mod first_start;
 mod home;
-mod options;
+pub(crate) mod options;
+mod python;
 mod roles;
 
 use std::net::SocketAddr;

@@ -12,7 +12,8 @@ import hashlib
 import importlib
 import os
 import platform
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,9 @@ _LOAD_EXAMPLES = "AIRFLOW__CORE__LOAD_EXAMPLES"
 
 _HUGE_PAGE = 2 * 1024 * 1024
 _MADV_COLLAPSE = 25
+
+# Airflow's own, before access to the database was blocked.
+_configure_orm: list[Callable[[], None]] = []
 
 
 class SharedAdapters:
@@ -141,7 +145,13 @@ def _import_without_database() -> None:
     from airflow.sdk.execution_time.supervisor import block_orm_access
 
     conf.mask_secrets()
+    _configure_orm.append(sys.modules["airflow.settings"].configure_orm)
     block_orm_access()
+
+
+def configure_orm() -> Callable[[], None]:
+    """Return the function that blocking access to the database has taken away."""
+    return _configure_orm[0]
 
 
 def _load_plugins(example_plugins: bool) -> None:

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde_json::json;
 use updraft_model::dag_run::DagRun;
 use updraft_model::filter::{Page, Range};
 use updraft_model::serialized::SerializedDag;
 use updraft_model::task_instance::TaskInstance;
-use updraft_model::{DagRunState, RunId, TaskId, TaskInstanceState};
+use updraft_model::{DagRunState, RunId, TaskId, TaskInstanceId, TaskInstanceState};
 use updraft_planning::clear::{RunAfterClear, RunningInstances};
 use updraft_planning::mark::{
     MarkView, MarkedInstance, RunVerdict, plan_mark_instance, plan_mark_run,
@@ -15,7 +16,8 @@ use updraft_planning::mark::{
 use updraft_planning::run_state::RunTimes;
 use updraft_rest_api::task_instance::Include;
 use updraft_store::listing::{DagRunFilter, TaskInstanceFilter};
-use updraft_store::{Reader, RunKey, RunStateChange, StateChange};
+use updraft_store::{Error as StoreError, Reader, RunKey, RunStateChange, StateChange, Tx};
+use updraft_timetable::isoformat;
 
 use super::clear::{ClearOrder, clear};
 use super::select::{Selector, select_rows};
@@ -172,8 +174,10 @@ async fn write_marks(
         .retry(|| async {
             let mut tx = store.write().await?;
             for (key, changes) in &by_run {
-                tx.change_task_instance_states(&key.dag_id, &key.run_id, changes, now)
+                let won = tx
+                    .change_task_instance_states(&key.dag_id, &key.run_id, changes, now)
                     .await?;
+                tell_of_marks(&mut tx, key, changes, &won, now).await?;
             }
             tx.commit().await
         })
@@ -225,18 +229,106 @@ pub(crate) async fn mark_run(
                 let views: Vec<MarkView> = rows.iter().map(|row| view_of(row, dag)).collect();
                 let marked = plan_mark_run(&views, verdict, now);
                 let changes: Vec<StateChange> = marked.instances.iter().map(change_of).collect();
-                tx.change_task_instance_states(dag_id, run_id, &changes, now)
+                let won = tx
+                    .change_task_instance_states(dag_id, run_id, &changes, now)
                     .await?;
+                // Quirk: what is skipped on the way is told as what the run is marked as.
+                tell_of_killed(&mut tx, key, wanted, &won, now).await?;
                 to = marked.state;
             }
             if let Some(to) = to {
                 tx.change_dag_run_state(dag_id, run_id, &run_change(&run, to, now), now)
                     .await?;
             }
+            tell_of_run(&mut tx, &run, wanted, to, now).await?;
             tx.commit().await
         })
         .await?;
     Ok(())
+}
+
+/// Tells listeners of instances that got a state by hand.
+async fn tell_of_marks(
+    tx: &mut Tx,
+    key: &RunKey,
+    changes: &[StateChange],
+    won: &[TaskInstanceId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for change in changes.iter().filter(|change| won.contains(&change.id)) {
+        tell_of_instance(tx, key, change.id, change.to, now).await?;
+    }
+    Ok(())
+}
+
+async fn tell_of_killed(
+    tx: &mut Tx,
+    key: &RunKey,
+    wanted: DagRunState,
+    won: &[TaskInstanceId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let state = match wanted {
+        DagRunState::Success => TaskInstanceState::Success,
+        DagRunState::Failed => TaskInstanceState::Failed,
+        DagRunState::Queued | DagRunState::Running => return Ok(()),
+    };
+    for id in won {
+        tell_of_instance(tx, key, *id, state, now).await?;
+    }
+    Ok(())
+}
+
+async fn tell_of_instance(
+    tx: &mut Tx,
+    key: &RunKey,
+    id: TaskInstanceId,
+    state: TaskInstanceState,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let hook = match state {
+        TaskInstanceState::Success => "on_task_instance_success",
+        TaskInstanceState::Failed => "on_task_instance_failed",
+        TaskInstanceState::Skipped => "on_task_instance_skipped",
+        _ => return Ok(()),
+    };
+    let told = || {
+        json!({
+            "dag_id": key.dag_id, "run_id": key.run_id, "ti_id": id.to_string(),
+            "previous_state": null,
+            "msg": "TaskInstance's state was manually set to `failed`.",
+        })
+    };
+    tx.tell_listeners(hook, told, now).await
+}
+
+/// Tells listeners of a run that got a state by hand.
+async fn tell_of_run(
+    tx: &mut Tx,
+    run: &DagRun,
+    wanted: DagRunState,
+    to: Option<DagRunState>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let hook = match wanted {
+        DagRunState::Success => "on_dag_run_success",
+        DagRunState::Failed => "on_dag_run_failed",
+        DagRunState::Queued | DagRunState::Running => return Ok(()),
+    };
+    let after = to.map(|to| run_change(run, to, now));
+    let told = || {
+        let start_date = after
+            .as_ref()
+            .map_or(run.start_date, |after| after.start_date);
+        let end_date = after.as_ref().map_or(run.end_date, |after| after.end_date);
+        json!({
+            "dag_id": run.dag_id, "run_id": run.run_id,
+            "msg": format!("Dag Run's state was manually set to `{wanted}`."),
+            "state": to.unwrap_or(run.state).as_str(),
+            "start_date": start_date.map(isoformat), "end_date": end_date.map(isoformat),
+        })
+    };
+    tx.tell_listeners(hook, told, now).await
 }
 
 fn verdict_of(state: DagRunState) -> Option<RunVerdict> {

@@ -204,6 +204,7 @@ fn settings(home: &TempDir, config: &str) -> ApiSettings {
         jwt_secret: SecretString::from("s".repeat(64)),
         secret_key: SecretString::from("secretsecretsecretsecretsecretsecret"),
         airflow_version: "3.3.2".to_owned(),
+        plugins: None,
     }
 }
 
@@ -336,6 +337,7 @@ fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) 
                 .as_ref()
                 .map(|types| types.iter().map(ToString::to_string).collect()),
             next_dagrun: NextDagRun {
+                run_id: None,
                 logical_date: next,
                 data_interval_start: next,
                 data_interval_end: next,

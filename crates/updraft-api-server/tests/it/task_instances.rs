@@ -140,6 +140,7 @@ pub(crate) fn started_from(row: &Value, version: DagVersionId) -> StartedTaskIns
     let operator = text("operator");
     StartedTaskInstance {
         new: NewTaskInstance {
+            has_custom_weight: false,
             id: TaskInstanceId(text("id").parse().unwrap()),
             dag_id: text("dag_id").into(),
             run_id: text("dag_run_id").into(),

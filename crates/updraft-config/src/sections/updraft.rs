@@ -12,6 +12,9 @@ pub struct UpdraftConfig {
     /// `prefork`: Python children that wait, already forked, for the next unit of work; 0 forks
     /// when the work is there.
     pub prefork: u32,
+    /// `plugin_timeout`: time that code of plugins (timetables, weight rules, listeners, secrets
+    /// backends) may take for one answer to the server.
+    pub plugin_timeout: Duration,
     /// `full_scan_interval`: pause between two looks at every unfinished Dag run. Work is found
     /// by events; this is the net below them.
     pub full_scan_interval: Duration,
@@ -25,6 +28,7 @@ impl UpdraftConfig {
         Self {
             python: section.optional_path("python"),
             prefork: section.count("prefork"),
+            plugin_timeout: section.seconds("plugin_timeout"),
             full_scan_interval: section.seconds("full_scan_interval"),
             shutdown_timeout: section.seconds("shutdown_timeout"),
         }

@@ -7,7 +7,7 @@ use updraft_dag_run::{Context, InferFrom, Refusal, RunRequest, plan_dag_run};
 use updraft_model::serialized::SerializedDag;
 use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType, RunId, TaskInstanceId};
 use updraft_planning::clear::{RunAfterClear, RunningInstances};
-use updraft_store::{DagRunQuery, RunCreation, RunKey, StartedTaskInstance, Store, Tx};
+use updraft_store::{DagRunQuery, Reader, RunCreation, RunKey, StartedTaskInstance, Store, Tx};
 use updraft_task_comms::message::{
     DRCount, DagResult, DagRun, DagRunStateResult, ErrorType, GetDRCount, GetDag, GetDagRun,
     GetDagRunState, GetPrevSuccessfulDagRun, GetPreviousDagRun, PrevSuccessfulDagRunResult,
@@ -17,6 +17,7 @@ use updraft_task_comms::session::Failure;
 
 use super::task_instance::{dates, run_ids};
 use super::{AnswerOptions, Outcome, TaskAsker, stored};
+use crate::PythonSide;
 use crate::clearing::{ClearOrder, Clearing};
 use crate::failure::rejected;
 
@@ -122,9 +123,9 @@ pub(super) async fn count(store: &Store, request: GetDRCount) -> Outcome {
 ///
 /// Source: scheduling semantics §2.6, runtime protocols §7.3.
 pub(super) async fn trigger(store: &Store, asker: &TaskAsker, request: TriggerDagRun) -> Outcome {
-    let mut tx = stored(store.write().await)?;
     let dag_id = DagId::from(request.dag_id.as_str());
-    let user = stored(tx.find_dag_run(&asker.dag_id, &asker.run_id).await)?
+    let mut reader = stored(store.read().await)?;
+    let user = stored(reader.find_dag_run(&asker.dag_id, &asker.run_id).await)?
         .and_then(|run| run.triggering_user_name);
     let wants_reset = request.reset_dag_run.unwrap_or_default();
     let run_id = RunId::from(request.run_id.as_str());
@@ -139,6 +140,15 @@ pub(super) async fn trigger(store: &Store, asker: &TaskAsker, request: TriggerDa
         partition_key: request.partition_key,
         ..RunRequest::new(DagRunType::OperatorTriggered, DagRunTriggeredBy::Operator)
     };
+    let wanted = match &asker.options.python {
+        Some(python) => {
+            let dag = serialized(&mut reader, &dag_id).await?;
+            complete(python, wanted, &dag, &asker.options).await?
+        }
+        None => wanted,
+    };
+    drop(reader);
+    let mut tx = stored(store.write().await)?;
     let exists = stored(tx.find_dag_run(&dag_id, &run_id).await)?.is_some();
     if exists && wants_reset {
         reset(&mut tx, &dag_id, &run_id, &asker.options).await?;
@@ -156,6 +166,21 @@ pub(super) async fn trigger(store: &Store, asker: &TaskAsker, request: TriggerDa
             &serde_json::json!({ "dag_id": dag_id, "run_id": run_id }),
         ))),
     }
+}
+
+/// Asks the user's Python for what only the timetable of the Dag knows.
+async fn complete(
+    python: &PythonSide,
+    wanted: RunRequest,
+    dag: &SerializedDag,
+    options: &AnswerOptions,
+) -> Result<RunRequest, Failure> {
+    let now = options.clock.now();
+    python
+        .plugins()
+        .complete_request(wanted, dag, now)
+        .await
+        .map_err(|error| rejected(400, &error.to_string()))
 }
 
 /// Clears the whole run, to be started again.
@@ -189,11 +214,7 @@ async fn create(
 ) -> Result<RunCreation, Failure> {
     let dag = stored(tx.find_dag(dag_id).await)?.ok_or_else(|| no_dag(dag_id))?;
     let version = stored(tx.find_latest_version(dag_id).await)?.ok_or_else(|| no_dag(dag_id))?;
-    let text = stored(tx.find_serialized_dag(version.id).await)?.ok_or_else(|| no_dag(dag_id))?;
-    let serialized = serde_json::from_str(&text.data)
-        .map_err(|error| error.to_string())
-        .and_then(|raw| SerializedDag::parse(raw).map_err(|error| error.to_string()))
-        .map_err(|error| rejected(500, &error))?;
+    let serialized = serialized(tx, dag_id).await?;
     let now = options.clock.now();
     let context = Context {
         dag: &dag,
@@ -211,6 +232,18 @@ async fn create(
         stored(tx.create_task_instances(&rows, now).await)?;
     }
     Ok(created)
+}
+
+/// The newest structure of a Dag.
+async fn serialized(reader: &mut Reader, dag_id: &DagId) -> Result<SerializedDag, Failure> {
+    let version = stored(reader.find_latest_version(dag_id).await)?;
+    let version = version.ok_or_else(|| no_dag(dag_id))?;
+    let text = stored(reader.find_serialized_dag(version.id).await)?;
+    let text = text.ok_or_else(|| no_dag(dag_id))?;
+    serde_json::from_str(&text.data)
+        .map_err(|error| error.to_string())
+        .and_then(|raw| SerializedDag::parse(raw).map_err(|error| error.to_string()))
+        .map_err(|error| rejected(500, &error))
 }
 
 fn conf(

@@ -1,7 +1,7 @@
 //! Connections and variables.
 //!
 //! A child looks into its own environment and its own secrets backend before it asks; what is left
-//! is the store. (The environment of this process is the environment of the child, so looking there
+//! is the secrets backend of the server, then the store. (The environment of this process is the environment of the child, so looking there
 //! again would find nothing new.)
 
 use updraft_model::variable::Variable;
@@ -12,11 +12,21 @@ use updraft_task_comms::message::{
 };
 
 use super::{Outcome, stored};
+use crate::PythonSide;
 
 /// Keys that one answer may hold, as in Airflow.
 const VARIABLE_KEYS_MAX: i64 = 10_000;
 
-pub(super) async fn connection(store: &Store, request: GetConnection) -> Outcome {
+pub(super) async fn connection(
+    store: &Store,
+    python: Option<&PythonSide>,
+    request: GetConnection,
+) -> Outcome {
+    if let Some(python) = python
+        && let Some(found) = python.find_connection(&request.conn_id).await
+    {
+        return Ok(Some(Response::ConnectionResult(found)));
+    }
     let found = stored(store.read().await)?
         .find_connection(&request.conn_id)
         .await;
@@ -38,7 +48,16 @@ pub(super) async fn connection(store: &Store, request: GetConnection) -> Outcome
     }))
 }
 
-pub(super) async fn variable(store: &Store, request: GetVariable) -> Outcome {
+pub(super) async fn variable(
+    store: &Store,
+    python: Option<&PythonSide>,
+    request: GetVariable,
+) -> Outcome {
+    if let Some(python) = python
+        && let Some(found) = python.find_variable(&request.key).await
+    {
+        return Ok(Some(Response::VariableResult(found)));
+    }
     let found = stored(store.read().await)?
         .find_variable(&request.key)
         .await;
@@ -69,7 +88,14 @@ pub(super) async fn variable_keys(store: &Store, request: GetVariableKeys) -> Ou
     })))
 }
 
-pub(super) async fn put_variable(store: &Store, request: PutVariable) -> Outcome {
+pub(super) async fn put_variable(
+    store: &Store,
+    python: Option<&PythonSide>,
+    request: PutVariable,
+) -> Outcome {
+    if let Some(python) = python {
+        python.forget_variable(&request.key);
+    }
     let mut tx = stored(store.write().await)?;
     let variable = Variable {
         key: request.key,
@@ -82,7 +108,14 @@ pub(super) async fn put_variable(store: &Store, request: PutVariable) -> Outcome
     Ok(Some(Response::ok()))
 }
 
-pub(super) async fn delete_variable(store: &Store, request: DeleteVariable) -> Outcome {
+pub(super) async fn delete_variable(
+    store: &Store,
+    python: Option<&PythonSide>,
+    request: DeleteVariable,
+) -> Outcome {
+    if let Some(python) = python {
+        python.forget_variable(&request.key);
+    }
     let mut tx = stored(store.write().await)?;
     stored(tx.delete_variable(&request.key).await)?;
     stored(tx.commit().await)?;

@@ -603,6 +603,7 @@ fn api_settings(folder: &Path) -> ApiSettings {
         jwt_secret: SecretString::from("s".repeat(64)),
         secret_key: SecretString::from("s".repeat(64)),
         airflow_version: "3.3.2".to_owned(),
+        plugins: None,
     }
 }
 

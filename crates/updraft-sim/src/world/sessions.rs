@@ -57,6 +57,7 @@ impl World {
                 run_rules: run_rules(),
                 clock: host.clock.clone(),
                 ids: host.ids.clone(),
+                python: None,
             },
         };
         let rows = Rows::new(

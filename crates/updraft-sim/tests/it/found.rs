@@ -87,6 +87,7 @@ fn rows(store: &Store, clock: &Clock, workload: &Workload) -> Rows {
             run_rules: rules(),
             clock: clock.clone(),
             ids: Ids::seeded(3),
+            python: None,
         },
     };
     Rows::new(

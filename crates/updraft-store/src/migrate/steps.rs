@@ -29,6 +29,12 @@ pub(super) const STEPS: &[Step] = &[
         postgres: include_str!("../../migrations/postgres/0004_backfill.sql"),
     },
     Step {
+        number: 5,
+        description: "python wanted",
+        sqlite: include_str!("../../migrations/sqlite/0005_python_wanted.sql"),
+        postgres: include_str!("../../migrations/postgres/0005_python_wanted.sql"),
+    },
+    Step {
         number: 6,
         description: "people and deadlines",
         sqlite: include_str!("../../migrations/sqlite/0006_people_and_deadlines.sql"),

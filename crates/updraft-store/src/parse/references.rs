@@ -110,11 +110,11 @@ impl Tx {
         let mut changed = self.replace(&SCHEDULE_ASSETS, dag_id, rows, now).await?;
         let mut rows = Vec::new();
         for alias in &assets.scheduled_on_aliases {
-            rows.push(json!({"alias_id": self.upsert_asset_alias(alias).await?}));
+            rows.push(json!({"alias_id": self.upsert_asset_alias(alias, now).await?}));
         }
         changed += self.replace(&SCHEDULE_ALIASES, dag_id, rows, now).await?;
         for alias in &assets.other_aliases {
-            self.upsert_asset_alias(alias).await?;
+            self.upsert_asset_alias(alias, now).await?;
         }
         let names = assets.scheduled_on_names.iter();
         let rows = names.map(|name| json!({"name": name})).collect();
@@ -174,6 +174,7 @@ impl Tx {
         asset: &AssetDefinition,
         now: Timestamp,
     ) -> Result<i64, Error> {
+        self.tell_of_new_asset(asset, now).await?;
         let statement = sqlx::query(
             "INSERT INTO asset (name, uri, asset_group, extra, is_active, created_at, updated_at)
              VALUES ($1, $2, $3, $4, FALSE, $5, $5)
@@ -194,10 +195,63 @@ impl Tx {
         Columns::of("asset", &row).big()
     }
 
+    async fn tell_of_new_asset(
+        &mut self,
+        asset: &AssetDefinition,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if !self.has_listeners("on_asset_created").await? {
+            return Ok(());
+        }
+        let statement = sqlx::query("SELECT id FROM asset WHERE name = $1 AND uri = $2")
+            .bind(asset.name.as_str())
+            .bind(asset.uri.as_str());
+        if self
+            .fetch_optional("find an asset", statement)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let facts = json!({
+            "name": asset.name, "uri": asset.uri, "group": asset.group, "extra": asset.extra,
+        });
+        self.tell_listeners("on_asset_created", || json!({ "asset": facts }), now)
+            .await
+    }
+
+    async fn tell_of_new_alias(
+        &mut self,
+        alias: &AssetAliasDefinition,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if !self.has_listeners("on_asset_alias_created").await? {
+            return Ok(());
+        }
+        let statement =
+            sqlx::query("SELECT id FROM asset_alias WHERE name = $1").bind(alias.name.as_str());
+        if self
+            .fetch_optional("find an asset alias", statement)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let facts = json!({ "name": alias.name, "group": alias.group });
+        self.tell_listeners(
+            "on_asset_alias_created",
+            || json!({ "asset_alias": facts }),
+            now,
+        )
+        .await
+    }
+
     pub(crate) async fn upsert_asset_alias(
         &mut self,
         alias: &AssetAliasDefinition,
+        now: Timestamp,
     ) -> Result<i64, Error> {
+        self.tell_of_new_alias(alias, now).await?;
         let statement = sqlx::query(
             "INSERT INTO asset_alias (name, asset_group)
              VALUES ($1, $2)
@@ -214,6 +268,7 @@ impl Tx {
     pub(crate) async fn require_asset_alias(
         &mut self,
         alias: &AssetAliasDefinition,
+        now: Timestamp,
     ) -> Result<i64, Error> {
         let statement =
             sqlx::query("SELECT id FROM asset_alias WHERE name = $1").bind(alias.name.as_str());
@@ -222,7 +277,7 @@ impl Tx {
             .await?
         {
             Some(row) => Columns::of("asset_alias", &row).big(),
-            None => self.upsert_asset_alias(alias).await,
+            None => self.upsert_asset_alias(alias, now).await,
         }
     }
 

@@ -9,7 +9,8 @@ use updraft_model::{
 use crate::dialect::Kind;
 use crate::row::{Columns, assembled, bind_real, micros, micros_or_null, text_array};
 use crate::session::Statement;
-use crate::{Dialect, Error, Tx};
+use crate::settling::SETTLED;
+use crate::{Change, Dialect, Error, Tx};
 
 /// New values for one row, written only while its state is `from`.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,16 +76,26 @@ impl Tx {
         now: Timestamp,
     ) -> Result<Vec<TaskInstanceId>, Error> {
         let mut won = Vec::with_capacity(updates.len());
+        // An instance that is expanded in place is shown to the cluster's hook again.
+        let is_expanded = updates.iter().any(|update| update.map_index == MapIndex(0));
+        let settling = if is_expanded {
+            self.settling_of_new().await?
+        } else {
+            SETTLED
+        };
+        if settling != SETTLED {
+            self.changed(Change::PythonWanted);
+        }
         let mut singular = Vec::new();
         for alike in group_alike(updates) {
             if alike.len() < ALIKE_MIN {
                 singular.extend(alike);
             } else {
-                won.extend(self.update_alike(&alike, now).await?);
+                won.extend(self.update_alike(&alike, settling, now).await?);
             }
         }
         if !singular.is_empty() {
-            won.extend(self.update_singular(&singular, now).await?);
+            won.extend(self.update_singular(&singular, settling, now).await?);
         }
         Ok(won)
     }
@@ -93,6 +104,7 @@ impl Tx {
     async fn update_alike(
         &mut self,
         alike: &[&TaskInstanceUpdate],
+        settling: i32,
         now: Timestamp,
     ) -> Result<Vec<TaskInstanceId>, Error> {
         let Some(first) = alike.first() else {
@@ -113,7 +125,7 @@ impl Tx {
             .bind(deferral.and_then(|deferral| deferral.trigger_timeout.map(micros)))
             .bind(deferral.map(|deferral| deferral.next_method.as_str()))
             .bind(deferral.map(|deferral| deferral.next_kwargs.as_str()));
-        let statement = bind_real(statement, first.duration_secs);
+        let statement = bind_real(statement, first.duration_secs).bind(settling);
         self.won_ids("update task instances", statement).await
     }
 
@@ -121,11 +133,13 @@ impl Tx {
     async fn update_singular(
         &mut self,
         updates: &[&TaskInstanceUpdate],
+        settling: i32,
         now: Timestamp,
     ) -> Result<Vec<TaskInstanceId>, Error> {
         let statement = sqlx::query(assembled(singular_sql(self.dialect())))
             .bind(Value::from_iter(updates.iter().map(|update| update_row(update))).to_string())
-            .bind(micros(now));
+            .bind(micros(now))
+            .bind(settling);
         self.won_ids("update task instances", statement).await
     }
 
@@ -245,6 +259,8 @@ pub(crate) fn alike_sql(dialect: Dialect) -> String {
                     next_method = COALESCE($12, next_method),
                     next_kwargs = COALESCE($13, next_kwargs),
                     duration = COALESCE($14, duration),
+                    settling = CASE WHEN map_index < 0 AND $4 >= 0 AND settling < $15 THEN $15
+                                    ELSE settling END,
                     updated_at = $2
               WHERE {theirs} AND state IS NOT DISTINCT FROM $3
               RETURNING id"
@@ -268,6 +284,8 @@ pub(crate) fn singular_sql(dialect: Dialect) -> String {
                                            ELSE given.waits_until END,
                     next_method = COALESCE(given.method, next_method),
                     next_kwargs = COALESCE(given.kwargs, next_kwargs),
+                    settling = CASE WHEN map_index < 0 AND given.to_index >= 0 AND settling < $3
+                                    THEN $3 ELSE settling END,
                     updated_at = $2
                FROM {given}
               WHERE id = given.ti AND state IS NOT DISTINCT FROM given.was

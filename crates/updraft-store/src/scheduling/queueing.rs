@@ -253,7 +253,7 @@ pub(crate) fn candidates_sql() -> String {
                            WHERE {BUSY} AND state IN ('queued', 'running')
                            GROUP BY dag_id, run_id) AS active
                  ON active.dag_id = ti.dag_id AND active.run_id = ti.run_id
-              WHERE {busy} AND ti.state = 'scheduled'
+              WHERE {busy} AND ti.state = 'scheduled' AND ti.settling = 0
                 AND r.state = 'running' AND NOT d.is_paused
                 AND COALESCE(active.held, 0) < d.max_active_tasks
               ORDER BY ti.priority_weight DESC, r.logical_date IS NULL, r.logical_date,

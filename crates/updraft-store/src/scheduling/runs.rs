@@ -84,7 +84,7 @@ impl Reader {
                FROM dag
               WHERE next_dagrun_create_after IS NOT NULL
                 AND NOT is_paused AND NOT is_stale AND NOT has_import_errors
-                AND NOT exceeds_max_non_backfill",
+                AND NOT exceeds_max_non_backfill AND next_dagrun_asked IS NULL",
         );
         let row = self.fetch_one("find the next due Dag", statement).await?;
         Columns::of("dag", &row).instant_or_null()
@@ -118,7 +118,7 @@ impl Tx {
                FROM dag AS d
               WHERE d.next_dagrun_create_after <= $1
                 AND NOT d.is_paused AND NOT d.is_stale AND NOT d.has_import_errors
-                AND NOT d.exceeds_max_non_backfill
+                AND NOT d.exceeds_max_non_backfill AND d.next_dagrun_asked IS NULL
               ORDER BY d.next_dagrun_create_after, d.dag_id
               LIMIT $2
               {}",
@@ -143,7 +143,8 @@ impl Tx {
             "UPDATE dag
                 SET next_dagrun = $2, next_dagrun_data_interval_start = $3,
                     next_dagrun_data_interval_end = $4, next_dagrun_create_after = $5,
-                    next_dagrun_partition_key = $6, next_dagrun_partition_date = $7
+                    next_dagrun_partition_key = $6, next_dagrun_partition_date = $7,
+                    next_dagrun_run_id = $8, next_dagrun_asked = NULL
               WHERE dag_id = $1",
         )
         .bind(dag_id.as_str())
@@ -152,7 +153,8 @@ impl Tx {
         .bind(micros_or_null(next.data_interval_end))
         .bind(micros_or_null(next.run_after))
         .bind(next.partition_key.as_deref())
-        .bind(micros_or_null(next.partition_date));
+        .bind(micros_or_null(next.partition_date))
+        .bind(next.run_id.as_deref());
         self.execute("store the next run of a Dag", statement)
             .await?;
         Ok(())

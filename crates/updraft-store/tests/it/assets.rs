@@ -33,7 +33,7 @@ fn consumer(name: &str) -> ParsedDag {
 }
 
 /// `etl` writes `raw`, `reader` and `paused` wait for it, `by_alias` for the alias `any`.
-async fn write_dags(tx: &mut Tx) {
+pub(crate) async fn write_dags(tx: &mut Tx) {
     tx.sync_bundles(&["dags-folder".into()]).await.unwrap();
     let mut producer = parsed(dag("etl"), "etl");
     producer.assets.outlets = vec![(task("a"), asset("raw"))];
@@ -44,7 +44,11 @@ async fn write_dags(tx: &mut Tx) {
     tx.set_paused(&"paused".into(), true).await.unwrap();
 }
 
-async fn succeed(tx: &mut Tx, outlets: Vec<TaskOutlet>, outlet_events: Vec<OutletEvent>) {
+pub(crate) async fn succeed(
+    tx: &mut Tx,
+    outlets: Vec<TaskOutlet>,
+    outlet_events: Vec<OutletEvent>,
+) {
     let version = tx.find_latest_version(&dag_id()).await.unwrap().unwrap().id;
     start_run(tx, "r1", version, Some(at(0))).await;
     let id = create_tis(tx, "r1", version, &[("a", S::Running)]).await[0];
@@ -59,7 +63,7 @@ async fn succeed(tx: &mut Tx, outlets: Vec<TaskOutlet>, outlet_events: Vec<Outle
     tx.finish_try(id, &finish, at(10)).await.unwrap();
 }
 
-fn raw() -> TaskOutlet {
+pub(crate) fn raw() -> TaskOutlet {
     TaskOutlet::Asset {
         name: "raw".to_owned(),
         uri: "s3://bucket/raw".to_owned(),

@@ -7,8 +7,9 @@ use updraft_store::{ResetFields, RunClear, RunStateChange, StateChange, TaskInst
 use crate::backends::on_each_backend;
 use crate::fixtures::{at, create_tis, dag_id, run_id, start_run, ti_id, write_etl};
 
-fn reset() -> ResetFields {
+pub(crate) fn reset() -> ResetFields {
     ResetFields {
+        has_custom_weight: false,
         pool: "other".into(),
         pool_slots: 2,
         queue: "fast".to_owned(),

@@ -58,6 +58,7 @@ pub(crate) fn dag(dag_id: &str) -> Dag {
         fail_fast: false,
         allowed_run_types: None,
         next_dagrun: NextDagRun {
+            run_id: None,
             logical_date: Some(at(0)),
             data_interval_start: Some(at(0)),
             data_interval_end: Some(at(0)),
@@ -133,6 +134,7 @@ pub(crate) fn new_run(name: &str, version: DagVersionId, date: Option<Timestamp>
 
 pub(crate) fn new_ti(run: &str, task: &str, version: DagVersionId) -> NewTaskInstance {
     NewTaskInstance {
+        has_custom_weight: false,
         id: ti_id(),
         dag_id: dag_id(),
         run_id: run_id(run),

@@ -17,6 +17,7 @@ mod hitl;
 mod jobs_and_pools;
 mod listing;
 mod parsing;
+mod python_wanted;
 mod races;
 mod scheduling;
 mod secrets;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::at;
-use crate::{Error, TimeRestriction, Timetable};
+use crate::{Error, TimeRestriction, Timetable, Traits, write_traits};
 
 const CAPTURED: &str = include_str!("../../testdata/serialized-timetables.json");
 const PROPERTIES: &str = include_str!("../../testdata/timetable_properties.json");
@@ -108,6 +108,57 @@ fn a_class_of_the_user_is_left_to_python() {
         .infer_manual_data_interval(at("2026-06-15T12:00:00Z"))
         .unwrap_err();
     assert!(matches!(error, Error::NeedsPython { .. }), "{error}");
+}
+
+#[test]
+fn what_a_class_of_the_user_said_of_itself_is_found_in_its_serialized_form() {
+    let condition = json!({"__type": "asset_any", "objects": []});
+    let traits = Traits {
+        summary: "workdays".to_owned(),
+        description: "After each workday".to_owned(),
+        periodic: false,
+        can_be_scheduled: false,
+        partitioned: true,
+        partitioned_at_runtime: true,
+        active_runs_limit: Some(3),
+        run_ordering: vec!["run_after".to_owned()],
+        asset_condition: None,
+        makes_run_ids: false,
+    };
+    let mut serialized = json!({
+        "__type": "airflow.timetables.assets.AssetOrTimeSchedule",
+        "__var": {
+            "asset_condition": condition,
+            "timetable": {"__type": "workday.Workday", "__var": {}},
+        },
+    });
+    assert!(
+        Timetable::from_serialized(&serialized)
+            .unwrap()
+            .makes_run_ids()
+    );
+    write_traits(&mut serialized, "workday.Workday", &traits);
+    let both = Timetable::from_serialized(&serialized).unwrap();
+    assert_eq!(both.custom().unwrap().traits.as_deref(), Some(&traits));
+    assert_eq!(both.summary(), "Asset or workdays");
+    assert_eq!(
+        both.description(),
+        "Triggered by assets or After each workday"
+    );
+    assert!(!both.periodic() && !both.can_be_scheduled() && !both.makes_run_ids());
+
+    let mut alone = json!({"__type": "workday.Workday", "__var": {}});
+    let waiting = Traits {
+        asset_condition: Some(condition.clone()),
+        ..traits
+    };
+    write_traits(&mut alone, "workday.Workday", &waiting);
+    let timetable = Timetable::from_serialized(&alone).unwrap();
+    assert!(timetable.partitioned() && timetable.partitioned_at_runtime());
+    assert_eq!(timetable.active_runs_limit(), Some(3));
+    assert_eq!(timetable.run_ordering(), ["run_after"]);
+    assert_eq!(timetable.asset_schedule().unwrap().serialized, condition);
+    assert_eq!(timetable.resolve_partition_date("key").unwrap(), None);
 }
 
 #[test]

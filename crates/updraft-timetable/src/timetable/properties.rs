@@ -47,7 +47,10 @@ impl Timetable {
             Self::PartitionedAsset(_) => "Partitioned Asset".to_owned(),
             Self::AssetOrTime(both) => format!("Asset or {}", both.time.summary()),
             Self::CronPartition(partitions) => partitions.trigger.ticks.summary(),
-            Self::Custom(custom) => custom.class_name().to_owned(),
+            Self::Custom(custom) => custom.says(
+                |traits| traits.summary.clone(),
+                custom.class_name().to_owned(),
+            ),
         }
     }
 
@@ -72,7 +75,7 @@ impl Timetable {
                 format!("Triggered by assets or {}", both.time.description())
             }
             Self::CronPartition(partitions) => partitions.trigger.ticks.description(),
-            Self::Custom(_) => String::new(),
+            Self::Custom(custom) => custom.says(|traits| traits.description.clone(), String::new()),
         }
     }
 
@@ -93,8 +96,8 @@ impl Timetable {
             | Self::DeltaDataInterval(_)
             | Self::MultipleCronTrigger(_)
             | Self::Events(_)
-            | Self::CronPartition(_)
-            | Self::Custom(_) => true,
+            | Self::CronPartition(_) => true,
+            Self::Custom(custom) => custom.says(|traits| traits.periodic, true),
         }
     }
 
@@ -104,20 +107,29 @@ impl Timetable {
         match self {
             Self::Null | Self::PartitionedAtRuntime => false,
             Self::AssetOrTime(both) => both.time.can_be_scheduled(),
+            Self::Custom(custom) => custom.says(|traits| traits.can_be_scheduled, true),
             _ => true,
         }
     }
 
     /// Whether runs stand for partitions instead of data intervals.
     #[must_use]
-    pub const fn partitioned(&self) -> bool {
-        matches!(self, Self::CronPartition(_) | Self::PartitionedAsset(_))
+    pub fn partitioned(&self) -> bool {
+        match self {
+            Self::CronPartition(_) | Self::PartitionedAsset(_) => true,
+            Self::Custom(custom) => custom.says(|traits| traits.partitioned, false),
+            _ => false,
+        }
     }
 
     /// Whether partition keys are chosen when a run is triggered.
     #[must_use]
-    pub const fn partitioned_at_runtime(&self) -> bool {
-        matches!(self, Self::PartitionedAtRuntime)
+    pub fn partitioned_at_runtime(&self) -> bool {
+        match self {
+            Self::PartitionedAtRuntime => true,
+            Self::Custom(custom) => custom.says(|traits| traits.partitioned_at_runtime, false),
+            _ => false,
+        }
     }
 
     /// The most `max_active_runs` that a Dag with this timetable may have.
@@ -126,13 +138,15 @@ impl Timetable {
         match self {
             Self::Continuous => Some(1),
             Self::AssetOrTime(both) => both.time.active_runs_limit(),
+            Self::Custom(custom) => custom.says(|traits| traits.active_runs_limit, None),
             _ => None,
         }
     }
 
     /// Fields of a run by which the UI sorts the runs of a Dag, most important first.
     #[must_use]
-    pub const fn run_ordering(&self) -> &'static [&'static str] {
+    pub fn run_ordering(&self) -> Vec<&str> {
+        const BY_INTERVAL: [&str; 2] = ["data_interval_end", "logical_date"];
         match self {
             Self::Null
             | Self::Once
@@ -140,25 +154,29 @@ impl Timetable {
             | Self::PartitionedAtRuntime
             | Self::AssetTriggered(_)
             | Self::PartitionedAsset(_)
-            | Self::AssetOrTime(_) => &["logical_date"],
+            | Self::AssetOrTime(_) => vec!["logical_date"],
             Self::CronTrigger(_)
             | Self::DeltaTrigger(_)
             | Self::CronDataInterval(_)
             | Self::DeltaDataInterval(_)
             | Self::MultipleCronTrigger(_)
             | Self::Events(_)
-            | Self::CronPartition(_)
-            | Self::Custom(_) => &["data_interval_end", "logical_date"],
+            | Self::CronPartition(_) => BY_INTERVAL.to_vec(),
+            Self::Custom(custom) => custom.traits.as_deref().map_or_else(
+                || BY_INTERVAL.to_vec(),
+                |traits| traits.run_ordering.iter().map(String::as_str).collect(),
+            ),
         }
     }
 
     /// What timetables wait for that wait for assets.
     #[must_use]
-    pub const fn asset_schedule(&self) -> Option<&AssetSchedule> {
+    pub fn asset_schedule(&self) -> Option<&AssetSchedule> {
         match self {
             Self::AssetTriggered(schedule) => Some(schedule),
             Self::PartitionedAsset(assets) => Some(&assets.schedule),
             Self::AssetOrTime(both) => Some(&both.schedule),
+            Self::Custom(custom) => custom.schedule.as_ref(),
             _ => None,
         }
     }

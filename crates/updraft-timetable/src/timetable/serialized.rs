@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::cron_partition::RUN_OFFSET_MAX;
 use super::trigger::RunImmediately;
 use super::{
-    AssetOrTime, AssetSchedule, CronPartition, DataIntervals, MultipleCronTrigger,
+    AssetOrTime, AssetSchedule, CronPartition, Custom, DataIntervals, MultipleCronTrigger,
     PartitionedAsset, Timetable, Trigger,
 };
 use crate::Error;
@@ -17,30 +17,6 @@ use crate::key_format::KeyFormat;
 use crate::partition::PartitionMappers;
 use crate::ticks::{CronSchedule, Ticks};
 use crate::zone::Zone;
-
-/// A timetable class of the user: Python evaluates it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Custom {
-    /// Where Python finds the class.
-    pub class_path: String,
-    /// What its `serialize()` returned.
-    pub data: Value,
-}
-
-impl Custom {
-    pub(super) fn needs_python(&self) -> Error {
-        Error::NeedsPython {
-            class_path: self.class_path.clone(),
-        }
-    }
-
-    /// The last part of the class path.
-    pub(super) fn class_name(&self) -> &str {
-        self.class_path
-            .rsplit_once('.')
-            .map_or(self.class_path.as_str(), |(_, name)| name)
-    }
-}
 
 /// Where Airflow's own timetables live.
 const BUILT_IN: &str = "airflow.timetables.";
@@ -64,11 +40,12 @@ impl Timetable {
         let empty = Value::Object(serde_json::Map::new());
         let data = Data {
             type_name,
+            whole: value,
             value: value.get("__var").unwrap_or(&empty),
         };
         match type_name.strip_prefix(BUILT_IN) {
             Some(built_in) => data.built_in(built_in),
-            None => Ok(data.custom()),
+            None => data.custom(),
         }
     }
 }
@@ -76,6 +53,7 @@ impl Timetable {
 /// The `__var` of a timetable, with the type for error messages.
 struct Data<'a> {
     type_name: &'a str,
+    whole: &'a Value,
     value: &'a Value,
 }
 
@@ -111,7 +89,7 @@ impl Data<'_> {
                 Timetable::PartitionedAsset(Box::new(self.partitioned_asset()?))
             }
             "assets.AssetOrTimeSchedule" => Timetable::AssetOrTime(Box::new(self.asset_or_time()?)),
-            _ => self.custom(),
+            _ => self.custom()?,
         })
     }
 
@@ -122,11 +100,9 @@ impl Data<'_> {
         })
     }
 
-    fn custom(&self) -> Timetable {
-        Timetable::Custom(Custom {
-            class_path: self.type_name.to_owned(),
-            data: self.value.clone(),
-        })
+    fn custom(&self) -> Result<Timetable, Error> {
+        let custom = Custom::read(self.type_name, self.whole, self.value)?;
+        Ok(Timetable::Custom(custom))
     }
 
     fn cron_trigger(&self) -> Result<Trigger, Error> {

@@ -11,7 +11,8 @@ use updraft_api_server::{ApiSettings, HealthThresholds};
 use updraft_config::{Environment, IgnoreFileSyntax, LogLevel, Lookups, Origin, Settings, Values};
 use updraft_dag_processor::{Bundle, DagProcessorOptions, DiscoveryRules, IgnoreSyntax};
 use updraft_dag_run::RunRules;
-use updraft_execution::AnswerOptions;
+use updraft_execution::{AnswerOptions, PythonSide};
+use updraft_plugins::Plugins;
 use updraft_python::{ProvisionRequest, PythonRuntime, ZygoteConfig};
 use updraft_runtime::{Clock, Ids};
 use updraft_scheduler::SchedulerOptions;
@@ -66,7 +67,7 @@ pub(super) fn log_filter(settings: &Settings) -> String {
     .to_owned()
 }
 
-pub(super) fn provision_request(settings: &Settings) -> ProvisionRequest {
+pub(crate) fn provision_request(settings: &Settings) -> ProvisionRequest {
     let environment = Environment::of_process();
     ProvisionRequest {
         runtime_dir: settings.values.home.join("runtime"),
@@ -127,7 +128,7 @@ fn local_folder(
 }
 
 /// How the zygote and its children run.
-pub(super) fn zygote(
+pub(crate) fn zygote(
     settings: &Settings,
     python: &PythonRuntime,
     bundles: &[Bundle],
@@ -178,7 +179,7 @@ fn bundle_list(bundles: &[Bundle]) -> Result<String> {
 }
 
 /// What is masked in logs beyond what a task says itself.
-pub(super) fn masker(settings: &Settings) -> MaskerConfig {
+pub(crate) fn masker(settings: &Settings) -> MaskerConfig {
     MaskerConfig {
         secret_length_min: usize::try_from(settings.logging.min_length_masked_secret)
             .unwrap_or(usize::MAX),
@@ -187,12 +188,13 @@ pub(super) fn masker(settings: &Settings) -> MaskerConfig {
     }
 }
 
-pub(super) fn answers(settings: &Settings) -> AnswerOptions {
+pub(super) fn answers(settings: &Settings, python: PythonSide) -> AnswerOptions {
     AnswerOptions {
         map_length_max: settings.core.max_map_length,
         run_rules: run_rules(settings),
         clock: Clock::machine(),
         ids: Ids::random(),
+        python: Some(python),
     }
 }
 
@@ -204,7 +206,12 @@ fn run_rules(settings: &Settings) -> RunRules {
     }
 }
 
-pub(super) fn worker(settings: &Settings, bundles: &[Bundle], host: &Host) -> WorkerOptions {
+pub(super) fn worker(
+    settings: &Settings,
+    bundles: &[Bundle],
+    host: &Host,
+    python: PythonSide,
+) -> WorkerOptions {
     WorkerOptions {
         log_folder: settings.logging.base_log_folder.clone(),
         hostname: host.hostname.clone(),
@@ -228,7 +235,7 @@ pub(super) fn worker(settings: &Settings, bundles: &[Bundle], host: &Host) -> Wo
                 )
             })
             .collect(),
-        answers: answers(settings),
+        answers: answers(settings, python),
     }
 }
 
@@ -272,7 +279,11 @@ fn executor_names(executors: &[String]) -> Vec<smol_str::SmolStr> {
         .collect()
 }
 
-pub(super) fn dag_processor(settings: &Settings, host: &Host) -> DagProcessorOptions {
+pub(super) fn dag_processor(
+    settings: &Settings,
+    host: &Host,
+    python: PythonSide,
+) -> DagProcessorOptions {
     let config = &settings.dag_processor;
     DagProcessorOptions {
         log_folder: settings
@@ -296,12 +307,18 @@ pub(super) fn dag_processor(settings: &Settings, host: &Host) -> DagProcessorOpt
         dags_are_paused_at_creation: settings.core.dags_are_paused_at_creation,
         heartbeat_interval: settings.scheduler.job_heartbeat,
         masker: masker(settings),
+        python: Some(python),
         hostname: host.hostname.clone(),
         unixname: host.unixname.clone(),
     }
 }
 
-pub(super) fn api(settings: &Settings, keys: &Keys, python: &PythonRuntime) -> ApiSettings {
+pub(super) fn api(
+    settings: &Settings,
+    keys: &Keys,
+    python: &PythonRuntime,
+    plugins: Plugins,
+) -> ApiSettings {
     ApiSettings {
         home: settings.values.home.clone(),
         api: settings.api.clone(),
@@ -322,6 +339,7 @@ pub(super) fn api(settings: &Settings, keys: &Keys, python: &PythonRuntime) -> A
             .as_ref()
             .map(|airflow| airflow.core_version.clone())
             .unwrap_or_default(),
+        plugins: Some(plugins),
     }
 }
 

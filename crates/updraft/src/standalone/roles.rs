@@ -17,6 +17,7 @@ use updraft_worker::Worker;
 
 use super::first_start::Keys;
 use super::options::{self, Host};
+use super::python as python_side;
 use crate::cli::standalone::StandaloneArgs;
 
 /// How long running tasks may take to end by themselves when everything stops.
@@ -55,11 +56,13 @@ pub(super) async fn start(
     let bundles = options::bundles(settings, args, &python)?;
     let zygote = Zygote::start_in_background(options::zygote(settings, &python, &bundles)?, tasks)?;
     report_zygote(&zygote, tasks);
+    python_side::watch(settings, &zygote, tasks);
+    let plugins = python_side::plugins(settings, &store, &zygote, tasks)?;
     forward_notifications(&store, tasks);
 
     let state = ApiState::new(
         store.clone(),
-        options::api(settings, &keys, &python),
+        options::api(settings, &keys, &python, plugins.clone()),
         tasks.clone(),
         Clock::machine(),
         Ids::random(),
@@ -71,7 +74,10 @@ pub(super) async fn start(
         server.serve(listener, tasks.shutdown()),
     );
 
-    let worker_options = options::worker(settings, &bundles, &host);
+    // Before anything creates task instances: they wait until Python has said what it wants.
+    python_side::start_beside_scheduler(&store, &plugins, tasks).await?;
+    let side = python_side::side(settings, &plugins)?;
+    let worker_options = options::worker(settings, &bundles, &host, side);
     let worker = Worker::new(store.clone(), zygote.clone(), tasks.clone(), worker_options);
     let (executor, events) = start_executor(settings, &worker, tasks);
     let is_alone = store.dialect() == Dialect::Sqlite;
@@ -93,7 +99,11 @@ pub(super) async fn start(
         store.clone(),
         zygote,
         bundles,
-        options::dag_processor(settings, &host),
+        options::dag_processor(
+            settings,
+            &host,
+            python_side::side_for_dag_files(settings, &plugins)?,
+        ),
         tasks.clone(),
     )
     .await?;

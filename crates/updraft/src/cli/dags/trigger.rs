@@ -8,6 +8,7 @@ use updraft_dag_run::{Context, InferFrom, PlannedRun, RunRequest, RunRules, plan
 use updraft_model::dag_run::DagRun;
 use updraft_model::serialized::SerializedDag;
 use updraft_model::{DagRunTriggeredBy, DagRunType};
+use updraft_plugins::needs_python;
 use updraft_runtime::{Clock, Ids};
 use updraft_store::{RunCreation, Store};
 
@@ -15,6 +16,7 @@ use super::loaded::{require_dag, require_serialized};
 use crate::cli::access::Access;
 use crate::cli::dates::{iso, parse, spaced};
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::python::with_plugins;
 use crate::cli::user_name;
 use crate::output::{OutputArgs, Row, row, show};
 
@@ -60,6 +62,7 @@ pub(super) async fn run(args: &TriggerArgs, access: &Access) -> Outcome {
         conf,
         ..RunRequest::new(DagRunType::Manual, DagRunTriggeredBy::Cli)
     };
+    let request = complete(request, &settings, &store, &serialized, now).await?;
     let rules = RunRules {
         allowed_run_id_pattern: settings.scheduler.allowed_run_id_pattern.clone(),
         allow_double_dot_in_ids: settings.core.allow_double_dot_in_ids,
@@ -81,6 +84,23 @@ pub(super) async fn run(args: &TriggerArgs, access: &Access) -> Outcome {
     let created = create(&store, &planned, now).await?;
     show(&[row_of(&created)], args.output.output);
     Ok(())
+}
+
+/// Starts Python only where the Dag has a timetable of the user that must be asked.
+async fn complete(
+    request: RunRequest,
+    settings: &Settings,
+    store: &Store,
+    serialized: &SerializedDag,
+    now: Timestamp,
+) -> Result<RunRequest, Failure> {
+    if !needs_python(&request, serialized) {
+        return Ok(request);
+    }
+    with_plugins(settings, Some(store.clone()), async |plugins| {
+        Ok(plugins.complete_request(request, serialized, now).await?)
+    })
+    .await
 }
 
 /// A conf, which may also be `null`.

@@ -90,9 +90,16 @@ impl Channels {
         for older in std::mem::take(&mut self.outbox) {
             tokio::io::AsyncWriteExt::write_all(requests, &older).await?;
         }
-        updraft_python::send_frame_with_fd(requests, frame, far.as_fd()).await?;
+        crate::send_frame_with_fd(requests, frame, far.as_fd()).await?;
         self.texts.push(TextChannel::new(near, Channel::ExtraLogs));
         Ok(())
+    }
+
+    /// Closes the request channel, which tells a child that nobody will ask or answer any more. What
+    /// it prints is still read.
+    pub fn hang_up(&mut self) {
+        self.requests = None;
+        self.outbox.clear();
     }
 
     /// Closes every channel; nothing more is read or written.
