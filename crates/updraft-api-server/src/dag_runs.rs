@@ -1,16 +1,13 @@
 //! Dag runs: trigger, list, show, delete. Changing them is in [`crate::dag_run_changes`].
 
-use std::collections::BTreeMap;
-
 use axum::http::header;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use updraft_dag_run::{Context, PlannedRun, Refusal, RunRequest, plan_dag_run};
-use updraft_model::dag::DagVersion;
+use updraft_execution::dag_run_responses;
 use updraft_model::dag_run::DagRun;
 use updraft_model::filter::{Page, Pattern};
-use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType, DagVersionId};
-use updraft_rest_api::dag::DagVersionResponse;
+use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType};
 use updraft_rest_api::dag_run::{
     DagRunCollectionResponse, DagRunResponse, DagRunsBatchBody, TriggerDagRunBody,
 };
@@ -20,7 +17,6 @@ use updraft_store::{Reader, RunCreation, RunKey, StartedTaskInstance};
 
 use crate::call::{ANY, Answer, Call, dag_not_found, no_content, ok};
 use crate::cursor::{Paging, encode, read_paging};
-use crate::dag_info::names_of;
 use crate::error::ApiError;
 use crate::state::ApiState;
 
@@ -98,41 +94,7 @@ pub(crate) async fn responses(
     reader: &mut Reader,
     runs: &[DagRun],
 ) -> Result<Vec<DagRunResponse>, ApiError> {
-    let names = names_of(reader, runs.iter().map(|run| run.dag_id.clone()).collect()).await?;
-    let keys: Vec<RunKey> = runs.iter().map(key_of).collect();
-    let mut ids = reader.load_versions_of_runs(&keys).await?;
-    // A run that is pinned to a version of its bundle shows the one it was created with.
-    for (run, key) in runs.iter().zip(&keys) {
-        if run.bundle_version.is_some() {
-            ids.insert(
-                key.clone(),
-                run.created_dag_version_id.into_iter().collect(),
-            );
-        }
-    }
-    let mut wanted: Vec<DagVersionId> = ids.values().flatten().copied().collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let versions = reader.load_dag_versions(&wanted).await?;
-    let answered = runs.iter().zip(&keys).map(|(run, key)| {
-        let name = names
-            .get(&run.dag_id)
-            .map_or(run.dag_id.as_str(), String::as_str);
-        let versions = versions_of(ids.get(key), &versions, name);
-        DagRunResponse::new(run, name, versions)
-    });
-    Ok(answered.collect())
-}
-
-fn versions_of(
-    ids: Option<&Vec<DagVersionId>>,
-    versions: &BTreeMap<DagVersionId, DagVersion>,
-    dag_display_name: &str,
-) -> Vec<DagVersionResponse> {
-    let found = ids.into_iter().flatten().filter_map(|id| versions.get(id));
-    found
-        .map(|version| DagVersionResponse::new(version, dag_display_name))
-        .collect()
+    Ok(dag_run_responses(reader, runs).await?)
 }
 
 /// One run as an answer.

@@ -1,13 +1,15 @@
 //! Runs callbacks that the scheduler requested, each in a child of its own.
 //!
-//! A request is taken for a limited time. Who takes it and dies leaves it to be taken again; a
-//! callback that kills its child is given up after a few attempts.
+//! A request is taken for a limited time and by a job. Who takes it and dies leaves it to be taken
+//! again; a callback that kills its child is given up after a few attempts.
 
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
+use updraft_execution::End;
+use updraft_model::JobId;
 use updraft_model::callback::CallbackRequest;
 use updraft_python::ChildStatus;
 use updraft_runtime::Clock;
@@ -15,7 +17,7 @@ use updraft_store::Error;
 use updraft_task_comms::message::DagFileParseRequest;
 
 use crate::bundle::Bundle;
-use crate::child::{Children, End};
+use crate::child::Children;
 use crate::content::chain;
 use crate::files::FileKey;
 use crate::import_log;
@@ -30,6 +32,7 @@ const CLAIM_MARGIN: Duration = Duration::from_secs(60);
 pub(crate) async fn claim(
     children: &Children,
     bundles: &[Bundle],
+    job_id: JobId,
     limit: usize,
 ) -> Result<Vec<CallbackRequest>, Error> {
     let names: Vec<_> = bundles.iter().map(|bundle| bundle.name.clone()).collect();
@@ -37,16 +40,30 @@ pub(crate) async fn claim(
     let claimed_for =
         SignedDuration::try_from(children.timeout + CLAIM_MARGIN).unwrap_or(SignedDuration::MAX);
     children
+        .runner
         .store
         .retry(|| async {
             let now = Clock::machine().now();
             let until = now.checked_add(claimed_for).unwrap_or(Timestamp::MAX);
-            let mut tx = children.store.write().await?;
-            let claimed = tx.claim_callbacks(&names, limit, now, until).await?;
+            let mut tx = children.runner.store.write().await?;
+            let claimed = tx
+                .claim_callbacks(&names, job_id, limit, now, until)
+                .await?;
             tx.commit().await?;
             Ok(claimed)
         })
         .await
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// It is done with.
+    Done,
+    /// It failed in a way that another attempt may not.
+    Again,
+    /// It did not run for reasons of ours.
+    NotRun,
 }
 
 /// Runs one callback and forgets the request, unless it is worth another attempt.
@@ -56,40 +73,41 @@ pub(crate) async fn run(
     request: CallbackRequest,
     log_folder: &Path,
 ) {
-    if serve(children, bundle, &request, log_folder).await {
-        let ids = [request.id];
-        let finished = children
-            .store
-            .retry(|| async {
-                let mut tx = children.store.write().await?;
-                tx.finish_callbacks(&ids).await?;
-                tx.commit().await
-            })
-            .await;
-        if let Err(error) = finished {
-            let error = chain(&error);
-            error!(dag_id = %request.dag_id, error, "failed to forget a callback; it may run twice");
-        }
+    let served = serve(children, bundle, &request, log_folder).await;
+    let store = &children.runner.store;
+    let noted = store
+        .retry(|| async {
+            let mut tx = store.write().await?;
+            match served {
+                Served::Done => tx.finish_callbacks(&[request.id]).await?,
+                Served::Again => tx.release_callback_request(request.id, true).await?,
+                Served::NotRun => tx.release_callback_request(request.id, false).await?,
+            }
+            tx.commit().await
+        })
+        .await;
+    if let Err(error) = noted {
+        let error = chain(&error);
+        error!(dag_id = %request.dag_id, error, "failed to note the end of a callback; it may run twice");
     }
 }
 
-/// Whether the request is done with.
 async fn serve(
     children: &Children,
     bundle: &Bundle,
     request: &CallbackRequest,
     log_folder: &Path,
-) -> bool {
+) -> Served {
     let (dag_id, run_id) = (&request.dag_id, &request.run_id);
     if request.attempts > ATTEMPTS_MAX {
         error!(%dag_id, %run_id, attempts = ATTEMPTS_MAX, "gave up on a callback");
-        return true;
+        return Served::Done;
     }
     let callback = match serde_json::from_value(request.body.clone()) {
         Ok(callback) => callback,
         Err(error) => {
             error!(%dag_id, %run_id, %error, "dropped a callback that makes no sense");
-            return true;
+            return Served::Done;
         }
     };
     let parse_request = DagFileParseRequest {
@@ -107,17 +125,24 @@ async fn serve(
     let problem = match finished.end {
         End::Ended(ChildStatus::Exited(0)) => {
             info!(%dag_id, %run_id, duration_ms = finished.duration.as_millis(), "ran a callback");
-            return true;
+            return Served::Done;
         }
-        End::Stopped => return false,
-        End::NotStarted(reason) => reason,
+        End::Stopped => return Served::NotRun,
+        End::NotStarted(why) => {
+            warn!(%dag_id, %run_id, error = why, "failed to start a callback; trying again");
+            return Served::NotRun;
+        }
         End::Ended(status) => format!("its process ended: {status:?}"),
         End::TimedOut(limit) => format!("it took longer than {} s", limit.as_secs_f64()),
         End::Garbled(bad) => bad.to_string(),
     };
     let attempt = request.attempts;
     warn!(%dag_id, %run_id, attempt, error = problem, "failed to run a callback");
-    attempt >= ATTEMPTS_MAX
+    if attempt >= ATTEMPTS_MAX {
+        Served::Done
+    } else {
+        Served::Again
+    }
 }
 
 #[cfg(test)]

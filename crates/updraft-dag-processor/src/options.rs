@@ -25,6 +25,10 @@ pub struct DagProcessorOptions {
     pub bundle_refresh_check_interval: Duration,
     /// `[dag_processor] dag_file_processor_timeout`.
     pub file_timeout: Duration,
+    /// `[dag_processor] max_callbacks_per_loop`: callbacks that are taken from the store at once.
+    pub callbacks_max: usize,
+    /// `[dag_processor] dag_processor_health_check_threshold`: a job silent for so long is dead.
+    pub health_check_threshold: Duration,
     /// What makes a file a Dag file.
     pub discovery: DiscoveryRules,
     /// `[core] dags_are_paused_at_creation`.
@@ -53,6 +57,8 @@ impl DagProcessorOptions {
             refresh_interval: Duration::from_secs(300),
             bundle_refresh_check_interval: Duration::from_secs(5),
             file_timeout: Duration::from_secs(50),
+            callbacks_max: 20,
+            health_check_threshold: Duration::from_secs(30),
             discovery: DiscoveryRules {
                 ignore_syntax: IgnoreSyntax::Glob,
                 safe_mode: true,

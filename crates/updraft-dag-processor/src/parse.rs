@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use tracing::{error, info, warn};
+use updraft_execution::End;
 use updraft_python::ChildStatus;
 use updraft_runtime::{Clock, Ids};
 use updraft_task_comms::message::DagFileParseRequest;
 
-use crate::child::{Children, End, Finished};
+use crate::child::{Children, Finished};
 use crate::content::{Content, Parsing};
 use crate::files::Found;
 use crate::import_log;
@@ -36,7 +37,7 @@ pub(crate) async fn parse(children: &Children, parsing: Parsing, log_folder: &Pa
         (Some(result), _) => {
             let duration = finished.duration;
             let read = move || parsing.read(&result, duration, &Ids::random());
-            let mut content = children.tasks.blocking(read).await;
+            let mut content = children.runner.tasks.blocking(read).await;
             if let Some(python) = &children.python {
                 content.describe_timetables(python.plugins()).await;
             }
@@ -58,7 +59,10 @@ async fn store(
     finished: &Finished,
     path: &str,
 ) -> ParseEnd {
-    match content.persist(&children.store, &Clock::machine()).await {
+    match content
+        .persist(&children.runner.store, &Clock::machine())
+        .await
+    {
         Ok(outcome) => {
             let (new, changed) = (outcome.new_dags.len(), outcome.changed_dags.len());
             let vanished = outcome.vanished_dags.len();

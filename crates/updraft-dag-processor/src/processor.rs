@@ -17,6 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
+use updraft_execution::ChildRunner;
 use updraft_model::BundleName;
 use updraft_model::callback::CallbackRequest;
 use updraft_python::Zygote;
@@ -111,12 +112,15 @@ impl DagProcessor {
         };
         Ok(Self {
             children: Children {
-                store,
-                zygote,
-                shutdown: tasks.shutdown(),
-                tasks,
+                runner: ChildRunner {
+                    store,
+                    zygote,
+                    shutdown: tasks.shutdown(),
+                    tasks,
+                    clock: Clock::machine(),
+                    masker: options.masker.clone(),
+                },
                 timeout: options.file_timeout,
-                masker: options.masker.clone(),
                 python: options.python.clone(),
             },
             listings: names
@@ -145,10 +149,10 @@ impl DagProcessor {
     /// # Errors
     /// Never: what goes wrong is tried again.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Error> {
-        self.children.shutdown = shutdown.clone();
-        let mut changes = self.children.store.changes().subscribe();
+        self.children.runner.shutdown = shutdown.clone();
+        let mut changes = self.children.runner.store.changes().subscribe();
         let (sender, mut touched) = mpsc::channel(TOUCHED_MAX);
-        self.watch = Some(Watch::new(sender, self.children.tasks.clone()));
+        self.watch = Some(Watch::new(sender, self.children.runner.tasks.clone()));
         // Before the first listing, so that nothing falls between the two.
         self.watch_all();
         let mut heartbeat = every(self.options.heartbeat_interval);
@@ -165,12 +169,12 @@ impl DagProcessor {
                 Some(bundle) = touched.recv() => self.list(&bundle),
                 wanted = next_wanted(&mut changes) => self.wanted = self.wanted.and(wanted),
                 () = sleep_until(routine.map(Instant::from_std)) => {}
-                _ = heartbeat.tick() => self.job.beat(&self.children.store, &self.options).await,
+                _ = heartbeat.tick() => self.job.beat(&self.children.runner.store, &self.options).await,
                 _ = relist.tick() => self.list_all(),
                 _ = poll.tick() => self.wanted = Wanted::EVERYTHING,
             }
         }
-        self.job.end(&self.children.store).await;
+        self.job.end(&self.children.runner.store).await;
         info!("stopped the Dag processor");
         Ok(())
     }
@@ -201,10 +205,13 @@ impl DagProcessor {
     }
 
     fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        self.children.tasks.spawn(name, OnExit::Log, async move {
-            work.await;
-            Ok::<(), std::convert::Infallible>(())
-        });
+        self.children
+            .runner
+            .tasks
+            .spawn(name, OnExit::Log, async move {
+                work.await;
+                Ok::<(), std::convert::Infallible>(())
+            });
     }
 }
 

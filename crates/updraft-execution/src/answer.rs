@@ -29,6 +29,8 @@ pub enum Asker {
     Task(Arc<TaskAsker>),
     /// A Dag file while it is parsed, a callback, or user code that answers the server.
     DagFile(Option<PythonSide>),
+    /// A callback that an executor runs, or a connection test.
+    Callback(Option<PythonSide>),
 }
 
 /// The try that asks.
@@ -86,6 +88,18 @@ pub async fn answer(store: &Store, asker: &Asker, request: StoreRequest) -> Answ
             }
         },
         Asker::DagFile(python) => read(store, python.as_ref(), request, "a Dag file").await,
+        Asker::Callback(python) => of_callback(store, python.as_ref(), request).await,
+    }
+}
+
+/// Airflow lets a callback ask for no more than this.
+async fn of_callback(store: &Store, python: Option<&PythonSide>, request: StoreRequest) -> Outcome {
+    use StoreRequest as R;
+    match request {
+        R::GetConnection(_) | R::GetVariable(_) | R::GetVariableKeys(_) => {
+            read(store, python, request, "a callback").await
+        }
+        request => Err(not_for("a callback", &request)),
     }
 }
 

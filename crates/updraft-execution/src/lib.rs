@@ -9,11 +9,14 @@
 mod answer;
 mod backfill;
 mod burial;
+mod child_output;
+mod child_runner;
 mod clearing;
 mod failure;
 mod hitl;
 mod log_file;
 mod python_side;
+mod run_answer;
 mod run_apply;
 mod run_view;
 mod structures;
@@ -24,11 +27,13 @@ pub use backfill::{
     create_backfill, preview_backfill,
 };
 pub use burial::{bury, fail_fast, release_restarting};
+pub use child_runner::{ChildOrder, ChildRunner, End, Finished};
 pub use clearing::{ClearOrder, Cleared, Clearing, by_run};
 pub use failure::failure_of;
 pub use hitl::{OverdueInput, Resumed, park, resolve_overdue_input, respond, resume};
 pub use log_file::LogFile;
 pub use python_side::PythonSide;
+pub use run_answer::dag_run_responses;
 pub use run_apply::{Applied, apply_task_instances};
 pub use run_view::{ViewOf, load_view};
 pub use structures::Structures;

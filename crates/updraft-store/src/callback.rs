@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::any::AnyRow;
 use updraft_model::callback::CallbackRequest;
-use updraft_model::{BundleName, DagId, RunId};
+use updraft_model::{BundleName, DagId, JobId, RunId};
 
 use crate::change::Change;
 use crate::row::{Columns, assembled, int_array, micros, text_array};
@@ -47,11 +47,12 @@ impl Tx {
         Ok(())
     }
 
-    /// Takes requests of these bundles until `until`; a processor that dies leaves them to be taken
-    /// again. Each taking counts as an attempt.
+    /// Takes requests of these bundles for a processor until `until`, or until it is dead: then they
+    /// may be taken again. Each taking counts as an attempt.
     pub async fn claim_callbacks(
         &mut self,
         bundles: &[BundleName],
+        job_id: JobId,
         limit: i64,
         now: Timestamp,
         until: Timestamp,
@@ -59,10 +60,15 @@ impl Tx {
         let theirs = self.dialect().one_of_texts("c.bundle_name", "$1");
         let statement = sqlx::query(assembled(format!(
             "UPDATE callback_request
-                SET claimed_until = $4, attempts = attempts + 1
+                SET claimed_until = $4, claimed_by_job_id = $5, attempts = attempts + 1
               WHERE id IN (SELECT c.id
                              FROM callback_request AS c
-                            WHERE {theirs} AND (c.claimed_until IS NULL OR c.claimed_until < $3)
+                            WHERE {theirs}
+                              AND (c.claimed_until IS NULL OR c.claimed_until < $3
+                                   OR NOT EXISTS (SELECT 1
+                                                    FROM job
+                                                   WHERE job.id = c.claimed_by_job_id
+                                                     AND job.state = 'running'))
                             ORDER BY c.priority_weight DESC, c.id
                             LIMIT $2
                             {})
@@ -73,7 +79,8 @@ impl Tx {
         .bind(text_array(bundles))
         .bind(limit)
         .bind(micros(now))
-        .bind(micros(until));
+        .bind(micros(until))
+        .bind(job_id.0);
         let mut claimed = self
             .fetch_all("claim callbacks", statement)
             .await?
@@ -82,6 +89,20 @@ impl Tx {
             .collect::<Result<Vec<_>, _>>()?;
         claimed.sort_by_key(|request| (std::cmp::Reverse(request.priority_weight), request.id));
         Ok(claimed)
+    }
+
+    /// Gives a request back that somebody took. Should it count as an attempt?
+    pub async fn release_callback_request(&mut self, id: i64, counts: bool) -> Result<(), Error> {
+        let statement = sqlx::query(
+            "UPDATE callback_request
+                SET claimed_until = NULL, claimed_by_job_id = NULL,
+                    attempts = attempts - CASE WHEN $2 THEN 0 ELSE 1 END
+              WHERE id = $1",
+        )
+        .bind(id)
+        .bind(counts);
+        self.execute("give a callback back", statement).await?;
+        Ok(())
     }
 
     /// Deletes requests that were served, or that will not be tried again.

@@ -2,7 +2,7 @@
 //!
 //! | direction | types |
 //! |---|---|
-//! | first frame to a child | [`StartupDetails`], [`DagFileParseRequest`], [`StartTriggerer`] |
+//! | first frame to a child | [`StartupDetails`], [`DagFileParseRequest`], [`StartTriggerer`], [`ExecutorOrder`] |
 //! | child asks | [`Request`]: an [`Outcome`], a [`StoreRequest`] or plumbing |
 //! | parent answers | [`Response`] in the body, or [`ErrorResponse`] in the error slot |
 //!
@@ -13,6 +13,7 @@
 mod asset;
 mod dag_run;
 mod decode;
+mod executor;
 mod from_row;
 mod hitl;
 mod outcome;
@@ -29,6 +30,7 @@ mod xcom;
 pub use asset::*;
 pub use dag_run::*;
 pub use decode::DecodeError;
+pub use executor::*;
 pub use hitl::*;
 pub use outcome::*;
 pub use parse::*;

@@ -68,7 +68,7 @@ impl DagProcessor {
     /// Marks the Dags of vanished files as stale.
     pub(super) async fn forget_missing(&mut self, bundle: &BundleName) {
         let present: BTreeSet<String> = self.files.paths(bundle);
-        let store = &self.children.store;
+        let store = &self.children.runner.store;
         let now = Clock::machine().now();
         let version = self
             .bundles
@@ -121,7 +121,7 @@ impl DagProcessor {
         };
         let (path, rules) = (bundle.path.clone(), self.options.discovery);
         let known = self.files.listing(name);
-        let tasks = self.children.tasks.clone();
+        let tasks = self.children.runner.tasks.clone();
         let report = self.reporter.listing(name.clone());
         self.spawn("dag_processor.list", async move {
             let listing = tasks

@@ -1,10 +1,11 @@
 //! The row that says that this Dag processor is alive.
 
+use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 use updraft_model::JobId;
 use updraft_model::job::{JobState, JobType};
 use updraft_runtime::Clock;
-use updraft_store::{Error, NewJob, Store};
+use updraft_store::{Dialect, Error, NewJob, Store, Tx};
 
 use crate::content::chain;
 use crate::options::DagProcessorOptions;
@@ -23,11 +24,22 @@ impl Job {
         store
             .retry(|| async {
                 let mut tx = store.write().await?;
-                let started = tx.start_job(&job, Clock::machine().now()).await?;
+                let now = Clock::machine().now();
+                let started = tx.start_job(&job, now).await?;
+                if store.dialect() == Dialect::Sqlite {
+                    // Such a store has one user at a time.
+                    tx.fail_other_jobs(JobType::DagProcessor, started.id, now)
+                        .await?;
+                }
+                bury_silent(&mut tx, options, now).await?;
                 tx.commit().await?;
                 Ok(Self(started.id))
             })
             .await
+    }
+
+    pub(super) fn id(&self) -> JobId {
+        self.0
     }
 
     /// Renews the sign of life; registers anew when somebody took us for dead.
@@ -36,7 +48,9 @@ impl Job {
         let beaten = store
             .retry(|| async {
                 let mut tx = store.write().await?;
-                let is_alive = tx.heartbeat_job(id, Clock::machine().now()).await?;
+                let now = Clock::machine().now();
+                let is_alive = tx.heartbeat_job(id, now).await?;
+                bury_silent(&mut tx, options, now).await?;
                 tx.commit().await?;
                 Ok(is_alive)
             })
@@ -67,4 +81,21 @@ impl Job {
             warn!(job_id = %self.0, error = chain(&error), "failed to end the job");
         }
     }
+}
+
+/// Declares Dag processors dead that have been silent for too long, so that what they had taken is
+/// taken again.
+async fn bury_silent(
+    tx: &mut Tx,
+    options: &DagProcessorOptions,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let silence =
+        SignedDuration::try_from(options.health_check_threshold).unwrap_or(SignedDuration::MAX);
+    let since = now.checked_sub(silence).unwrap_or(Timestamp::MIN);
+    let dead = tx.fail_dead_jobs(JobType::DagProcessor, since, now).await?;
+    if !dead.is_empty() {
+        warn!(jobs = ?dead, "declared silent Dag processors dead");
+    }
+    Ok(())
 }

@@ -31,12 +31,14 @@ impl DagProcessor {
         let room = self
             .callbacks_max()
             .saturating_sub(self.running_callbacks)
-            .min(free);
+            .min(free)
+            .min(self.options.callbacks_max);
         if room == 0 || !std::mem::take(&mut self.wanted.callbacks) {
             return;
         }
         let bundles: Vec<Bundle> = self.bundles.values().cloned().collect();
-        match callbacks::claim(&self.children, &bundles, room).await {
+        let job_id = self.job.id();
+        match callbacks::claim(&self.children, &bundles, job_id, room).await {
             Ok(claimed) => {
                 // There may be more than there was room for.
                 self.wanted.callbacks = claimed.len() == room;
@@ -48,7 +50,7 @@ impl DagProcessor {
 
     async fn fetch_requests(&mut self) -> Result<(), Error> {
         let names: Vec<BundleName> = self.bundles.keys().cloned().collect();
-        let store = &self.children.store;
+        let store = &self.children.runner.store;
         let requests = store
             .retry(|| async {
                 let mut tx = store.write().await?;

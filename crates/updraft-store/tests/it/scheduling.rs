@@ -1,6 +1,6 @@
 //! What the scheduler reads and writes.
 
-use updraft_model::job::JobType;
+use updraft_model::job::{JobState, JobType};
 use updraft_model::{DagRunState, DagRunType, JobId, MapIndex, TaskInstanceState as S};
 use updraft_store::{
     Change, NewCallbackRequest, NewJob, RunCreation, RunStateChange, StartedTaskInstance,
@@ -662,36 +662,68 @@ fn callbacks_are_claimed_by_priority_and_again_when_the_claim_runs_out() {
             };
             tx.request_callback(&request, at(0)).await.unwrap();
         }
+        let job = processor(&mut tx).await;
         tx.commit().await.unwrap();
         assert_eq!(changes.try_recv().unwrap(), Change::CallbackRequested);
         let mut tx = store.write().await.unwrap();
+        let other = ["other".into()];
+        let odd = tx.claim_callbacks(&other, job, 9, at(1), at(2));
+        assert_eq!(odd.await.unwrap(), []);
+        assert_eq!(claim(&mut tx, job, 2, 1).await, [(5, 1), (3, 1)]);
         let bundles = ["dags-folder".into()];
-        assert!(
-            tx.claim_callbacks(&["other".into()], 9, at(1), at(2))
-                .await
-                .unwrap()
-                .is_empty()
-        );
-        let claimed = tx
-            .claim_callbacks(&bundles, 2, at(1), at(10))
-            .await
-            .unwrap();
-        let weights: Vec<i32> = claimed.iter().map(|each| each.priority_weight).collect();
-        assert_eq!(weights, [5, 3]);
-        tx.finish_callbacks(&[claimed[0].id]).await.unwrap();
-        let rest = tx
-            .claim_callbacks(&bundles, 9, at(5), at(10))
-            .await
-            .unwrap();
-        assert_eq!(rest.len(), 1, "the other one is claimed");
-        let again = tx
-            .claim_callbacks(&bundles, 9, at(11), at(20))
-            .await
-            .unwrap();
-        let attempts: Vec<_> = again
-            .iter()
-            .map(|each| (each.priority_weight, each.attempts))
-            .collect();
-        assert_eq!(attempts, [(3, 2), (1, 2)]);
+        let claimed = tx.claim_callbacks(&bundles, job, 9, at(30), at(40));
+        let five = claimed.await.unwrap()[0].id;
+        tx.finish_callbacks(&[five]).await.unwrap();
+        assert_eq!(claim(&mut tx, job, 9, 31).await, [], "all are taken");
+        assert_eq!(claim(&mut tx, job, 9, 41).await, [(3, 3), (1, 2)]);
+    });
+}
+
+async fn processor(tx: &mut Tx) -> updraft_model::JobId {
+    let new = NewJob {
+        job_type: JobType::DagProcessor,
+        hostname: "box".to_owned(),
+        unixname: "me".to_owned(),
+        pid: 1,
+    };
+    tx.start_job(&new, at(0)).await.unwrap().id
+}
+
+/// Weights and attempts of what was claimed for ten seconds.
+async fn claim(tx: &mut Tx, job: updraft_model::JobId, limit: i64, now: i64) -> Vec<(i32, i32)> {
+    let bundles = ["dags-folder".into()];
+    let claimed = tx.claim_callbacks(&bundles, job, limit, at(now), at(now + 10));
+    let claimed = claimed.await.unwrap();
+    claimed
+        .iter()
+        .map(|each| (each.priority_weight, each.attempts))
+        .collect()
+}
+
+#[test]
+fn callbacks_of_a_dead_processor_are_taken_at_once_and_those_given_back_too() {
+    on_each_backend(async |store| {
+        let mut tx = store.write().await.unwrap();
+        let request = NewCallbackRequest {
+            priority_weight: 1,
+            bundle_name: "dags-folder".into(),
+            bundle_version: None,
+            filepath: "etl.py".to_owned(),
+            dag_id: dag_id(),
+            run_id: run_id("r1"),
+            body: serde_json::json!({"type": "DagCallbackRequest"}),
+        };
+        tx.request_callback(&request, at(0)).await.unwrap();
+        let (dead, alive) = (processor(&mut tx).await, processor(&mut tx).await);
+        assert_eq!(claim(&mut tx, dead, 9, 1).await, [(1, 1)]);
+        assert_eq!(claim(&mut tx, alive, 9, 1).await, []);
+        tx.end_job(dead, JobState::Failed, at(2)).await.unwrap();
+        let bundles = ["dags-folder".into()];
+        let claimed = tx.claim_callbacks(&bundles, alive, 9, at(2), at(12));
+        let id = claimed.await.unwrap()[0].id;
+        tx.release_callback_request(id, true).await.unwrap();
+        assert_eq!(claim(&mut tx, alive, 9, 3).await, [(1, 3)]);
+        tx.release_callback_request(id, false).await.unwrap();
+        assert_eq!(claim(&mut tx, alive, 9, 3).await, [(1, 3)]);
     });
 }

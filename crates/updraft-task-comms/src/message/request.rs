@@ -21,6 +21,8 @@ pub enum Request {
     DagFileParsingResult(DagFileParsingResult),
     /// What the triggers did; only the triggerer child sends it.
     TriggerStateChanges(TriggerStateChanges),
+    /// How a connection test ended; only children that make one send it. Ours, not Airflow's.
+    ConnectionTestResult(ConnectionTestResult),
     /// The triggerer child waits until there is something for it to do. Ours, not Airflow's: its
     /// own runner only looks once a second.
     AwaitOrders,
@@ -91,6 +93,11 @@ pub enum StoreRequest {
 }
 
 impl Request {
+    /// The type of the message in the body of a request frame.
+    pub fn type_of(body: &Bytes) -> Result<String, DecodeError> {
+        decode::message_type(body)
+    }
+
     /// Decodes the body of a request frame.
     pub fn decode(body: &Bytes) -> Result<Self, DecodeError> {
         let message_type = decode::message_type(body)?;
@@ -100,6 +107,9 @@ impl Request {
             "AwaitOrders" => Self::AwaitOrders,
             "DagFileParsingResult" => {
                 Self::DagFileParsingResult(decode::fields(&message_type, body)?)
+            }
+            "ConnectionTestResult" => {
+                Self::ConnectionTestResult(decode::fields(&message_type, body)?)
             }
             "TriggerStateChanges" => {
                 Self::TriggerStateChanges(TriggerStateChanges::decode(&message_type, body)?)

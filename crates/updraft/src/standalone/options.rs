@@ -297,6 +297,8 @@ pub(super) fn dag_processor(
         refresh_interval: config.refresh_interval,
         bundle_refresh_check_interval: config.bundle_refresh_check_interval,
         file_timeout: config.dag_file_processor_timeout,
+        callbacks_max: usize::try_from(config.max_callbacks_per_loop).unwrap_or(usize::MAX),
+        health_check_threshold: config.health_check_threshold,
         discovery: DiscoveryRules {
             ignore_syntax: match settings.core.dag_ignore_file_syntax {
                 IgnoreFileSyntax::Glob => IgnoreSyntax::Glob,

@@ -32,6 +32,7 @@ impl TaskSession {
             Ok(Request::DagFileParsingResult(_)) => self.refuse(id, "DagFileParsingResult"),
             Ok(Request::TriggerStateChanges(_)) => self.refuse(id, "TriggerStateChanges"),
             Ok(Request::AwaitOrders) => self.refuse(id, "AwaitOrders"),
+            Ok(Request::ConnectionTestResult(_)) => self.refuse(id, "ConnectionTestResult"),
             Ok(Request::Unknown { message_type }) => self.refuse(id, &message_type),
             // The text may quote a secret: fine for the child, which sent it, not for the log.
             Err(error) => {

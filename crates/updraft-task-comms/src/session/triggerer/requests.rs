@@ -43,6 +43,9 @@ impl TriggererSession {
                 );
             }
             Ok(Request::DagFileParsingResult(_)) => self.refuse(id, "a trigger parses no Dag file"),
+            Ok(Request::ConnectionTestResult(_)) => {
+                self.refuse(id, "a trigger tests no connection");
+            }
             Ok(Request::Unknown { message_type }) => {
                 self.refuse(
                     id,

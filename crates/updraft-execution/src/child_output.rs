@@ -1,64 +1,71 @@
-//! What a child prints and logs: into the log file, up to a limit.
+//! What a child that is no task prints and logs: into a log file, up to a limit.
 
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use updraft_execution::LogFile;
 use updraft_task_comms::json::Json;
 use updraft_task_comms::line_splitter::Line;
 use updraft_task_comms::log_line::{self, Level, child_line, output_line, own_line};
 use updraft_task_comms::masker::{MaskerConfig, SecretsMasker};
 
-/// Bytes of output that are kept of one parse. A file that prints more is printing by mistake.
+use crate::LogFile;
+
+/// Bytes of output that are kept of one child. Code that prints more is printing by mistake.
 const LOGGED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// How many lines an import error repeats.
+/// How many lines a report of what went wrong repeats.
 const LAST_LINES_MAX: usize = 20;
 
-/// How much of a line an import error repeats.
+/// How much of a line it repeats.
 const LAST_LINE_CHARS_MAX: usize = 500;
 
 /// The log of one child.
-pub(super) struct Output {
-    log: LogFile,
+pub(crate) struct Output {
+    log: Option<LogFile>,
     masker: SecretsMasker,
     logged_bytes: usize,
     is_cut: bool,
     last_lines: VecDeque<String>,
+    /// The `error` of the last line that had one.
+    last_error: Option<String>,
 }
 
 impl Output {
-    pub(super) fn new(log: LogFile, masker: MaskerConfig) -> Self {
+    pub(crate) fn new(log: Option<LogFile>, masker: MaskerConfig) -> Self {
         Self {
             log,
             masker: SecretsMasker::new(masker),
             logged_bytes: 0,
             is_cut: false,
             last_lines: VecDeque::new(),
+            last_error: None,
         }
     }
 
-    pub(super) fn masker(&mut self) -> &mut SecretsMasker {
+    pub(crate) fn masker(&mut self) -> &mut SecretsMasker {
         &mut self.masker
     }
 
     /// A line of the log channel.
-    pub(super) fn log_line(&mut self, line: &Line, now: Timestamp) {
+    pub(crate) fn log_line(&mut self, line: &Line, now: Timestamp) {
         if self.is_cut {
             return;
         }
         let text = String::from_utf8_lossy(&line.bytes);
         let written = child_line(&text, &self.masker, now);
-        if let Ok(json) = Json::parse(&written)
-            && let Some(Json::Text(event)) = json.get("event")
-        {
-            self.remember(event);
+        if let Ok(json) = Json::parse(&written) {
+            if let Some(Json::Text(event)) = json.get("event") {
+                self.remember(event);
+            }
+            if let Some(Json::Text(error)) = json.get("error") {
+                self.last_error = Some(error.to_string());
+            }
         }
         self.write(written, now);
     }
 
     /// A line of standard output or standard error.
-    pub(super) fn std_line(&mut self, stream: log_line::Output, line: &Line, now: Timestamp) {
+    pub(crate) fn std_line(&mut self, stream: log_line::Output, line: &Line, now: Timestamp) {
         if self.is_cut {
             return;
         }
@@ -69,9 +76,14 @@ impl Output {
     }
 
     /// The last lines, one under the other; empty when there were none.
-    pub(super) fn last_lines(&self) -> String {
+    pub(crate) fn last_lines(&self) -> String {
         let lines: Vec<&str> = self.last_lines.iter().map(String::as_str).collect();
         lines.join("\n")
+    }
+
+    /// What the child called an error last, masked.
+    pub(crate) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
     }
 
     fn remember(&mut self, line: &str) {
@@ -85,16 +97,19 @@ impl Output {
     }
 
     fn write(&mut self, line: String, now: Timestamp) {
+        let Some(log) = &mut self.log else {
+            return;
+        };
         self.logged_bytes += line.len();
         if self.logged_bytes <= LOGGED_BYTES_MAX {
-            self.log.append(&[line], now);
+            log.append(&[line], now);
             return;
         }
         self.is_cut = true;
-        let event = "The Dag file writes more than is kept of one parse; the rest is left out";
+        let event = "This writes more than is kept; the rest is left out";
         let limit = i64::try_from(LOGGED_BYTES_MAX).unwrap_or(i64::MAX);
         let fields = [("bytes_max", Json::Int(limit))];
         let note = own_line(Level::Warning, event, &fields, &self.masker, now);
-        self.log.append(&[note], now);
+        log.append(&[note], now);
     }
 }
