@@ -5,6 +5,7 @@
 //! that exist at that moment.
 
 mod assets;
+mod deadlines;
 mod described;
 mod source;
 #[cfg(test)]
@@ -134,6 +135,7 @@ impl Parsing {
             source_code: source::read(&attributes.fileloc),
             new_version_id: DagVersionId(ids.uuid()),
             assets: assets::of(&dag, &timetable),
+            deadlines: deadlines::of(&raw, ids)?,
         };
         Ok((parsed, Structure { dag, timetable }))
     }

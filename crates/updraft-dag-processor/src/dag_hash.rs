@@ -3,7 +3,9 @@
 //! The hash is Airflow's: the MD5 of the serialized Dag in a canonical order, without the file's
 //! absolute place. It is the same at every parse and on every machine that has the bundle under the
 //! same path; other paths are part of the serialized Dag and so of the hash. It differs from
-//! Airflow's for Dags with deadlines, which Airflow replaces by row ids before it hashes.
+//! Airflow's for Dags with deadlines: Airflow hashes ids of rows instead of them, which stay the same
+//! as long as the definitions do, in whatever order and under whatever names. We hash the
+//! definitions, sorted, without the names.
 //!
 //! Source: runtime protocols §4.8.
 
@@ -18,6 +20,7 @@ pub(crate) fn dag_hash(data: &str) -> Result<String, JsonError> {
     let mut document = Json::parse(data)?;
     leave_out_fileloc(&mut document);
     sort(&mut document);
+    reduce_deadlines(&mut document);
     let mut text = String::with_capacity(data.len() + data.len() / 8);
     write(&document, &mut text);
     let digest = Md5::digest(text.as_bytes());
@@ -33,6 +36,31 @@ fn leave_out_fileloc(document: &mut Json<'_>) {
             dag.retain(|(key, _)| key != "fileloc");
         }
     }
+}
+
+/// Leaves of deadlines what makes a new version when it changes.
+fn reduce_deadlines(document: &mut Json<'_>) {
+    let Json::Object(entries) = document else {
+        return;
+    };
+    let dag = entries.iter_mut().find(|(key, _)| key == "dag");
+    let Some((_, Json::Object(dag))) = dag else {
+        return;
+    };
+    let deadlines = dag.iter_mut().find(|(key, _)| key == "deadline");
+    let Some((_, Json::Array(deadlines))) = deadlines else {
+        return;
+    };
+    for deadline in deadlines.iter_mut() {
+        if let Json::Object(parts) = deadline {
+            parts.retain(|(key, _)| key != "name");
+        }
+    }
+    deadlines.sort_by_cached_key(|deadline| {
+        let mut text = String::new();
+        write(deadline, &mut text);
+        text
+    });
 }
 
 /// Sorts what has no order of its own: maps, tasks, and lists of texts, which may stem from sets.

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
-use updraft_model::TaskInstanceId;
 use updraft_runtime::{OnExit, Tasks};
+use uuid::Uuid;
 
 use crate::queue::Queue;
-use crate::{ExecutorEvent, Workload};
+use crate::{ExecutorEvent, ExecutorWorkload};
 
 /// What the executor can say of a workload it is done with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +37,16 @@ struct Shared {
     parallelism: usize,
     state: Mutex<State>,
     occupied: AtomicUsize,
-    start: Box<dyn Fn(Workload, Slot) + Send + Sync>,
+    start: Box<dyn Fn(ExecutorWorkload, Slot) + Send + Sync>,
 }
 
 #[derive(Default)]
 struct State {
     waiting: Queue,
     running: usize,
-    /// How many workloads of each try run or wait here. A sensor that was rescheduled may be back
+    /// How many workloads of each row run or wait here. A sensor that was rescheduled may be back
     /// before its last supervision has ended.
-    held: BTreeMap<TaskInstanceId, usize>,
+    held: BTreeMap<Uuid, usize>,
     stopped: bool,
 }
 
@@ -60,11 +60,11 @@ impl LocalExecutor {
         run: F,
     ) -> (Self, mpsc::Receiver<ExecutorEvent>)
     where
-        F: Fn(Workload) -> R + Send + Sync + 'static,
+        F: Fn(ExecutorWorkload) -> R + Send + Sync + 'static,
         R: Future<Output = Outcome> + Send + 'static,
     {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
-        let start = Box::new(move |workload: Workload, slot: Slot| {
+        let start = Box::new(move |workload: ExecutorWorkload, slot: Slot| {
             let running = run(workload.clone());
             let unfinished = Unfinished {
                 workload: Some(workload),
@@ -107,14 +107,14 @@ impl LocalExecutor {
     }
 
     /// Takes workloads; they start as slots come free, heaviest first.
-    pub fn queue(&self, workloads: Vec<Workload>) {
+    pub fn queue(&self, workloads: Vec<ExecutorWorkload>) {
         {
             let mut state = self.shared.lock();
             self.shared
                 .occupied
                 .fetch_add(workloads.len(), Ordering::AcqRel);
             for workload in workloads {
-                *state.held.entry(workload.ti_id).or_default() += 1;
+                *state.held.entry(workload.id()).or_default() += 1;
                 state.waiting.push(workload);
             }
         }
@@ -127,21 +127,21 @@ impl LocalExecutor {
         let mut state = self.shared.lock();
         state.stopped = true;
         while let Some(workload) = state.waiting.pop() {
-            state.release(workload.ti_id);
+            state.release(workload.id());
             self.shared.occupied.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    /// Whether a workload of this try runs or waits here.
+    /// Whether a workload of this row runs or waits here.
     #[must_use]
-    pub fn holds(&self, id: TaskInstanceId) -> bool {
+    pub fn holds(&self, id: Uuid) -> bool {
         self.shared.lock().held.contains_key(&id)
     }
 }
 
 impl State {
-    /// One workload of this try less.
-    fn release(&mut self, id: TaskInstanceId) {
+    /// One workload of this row less.
+    fn release(&mut self, id: Uuid) {
         if let Some(count) = self.held.get_mut(&id) {
             *count -= 1;
             if *count == 0 {
@@ -161,13 +161,13 @@ impl Shared {
         while let Some(workload) = this.take_next() {
             let slot = Slot {
                 shared: Arc::clone(this),
-                id: workload.ti_id,
+                id: workload.id(),
             };
             (this.start)(workload, slot);
         }
     }
 
-    fn take_next(&self) -> Option<Workload> {
+    fn take_next(&self) -> Option<ExecutorWorkload> {
         let mut state = self.lock();
         if state.stopped || state.running >= self.parallelism {
             return None;
@@ -181,7 +181,7 @@ impl Shared {
 
 /// A workload whose end the scheduler must hear of, even when its supervision panics.
 struct Unfinished {
-    workload: Option<Workload>,
+    workload: Option<ExecutorWorkload>,
     events: mpsc::Sender<ExecutorEvent>,
 }
 
@@ -207,7 +207,7 @@ impl Drop for Unfinished {
 /// Held while a workload runs. Given back on drop, so also when its supervision panics.
 struct Slot {
     shared: Arc<Shared>,
-    id: TaskInstanceId,
+    id: Uuid,
 }
 
 impl Drop for Slot {

@@ -1,9 +1,9 @@
-//! Workloads that wait for a slot, heaviest first.
+//! Workloads that wait for a slot: callbacks and connection tests first, then tasks, heaviest first.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::Workload;
+use crate::ExecutorWorkload;
 
 /// A priority queue that keeps the order of arrival among equals.
 ///
@@ -16,12 +16,12 @@ pub(crate) struct Queue {
 
 #[derive(Debug)]
 struct Entry {
-    workload: Workload,
+    workload: ExecutorWorkload,
     arrival: u64,
 }
 
 impl Queue {
-    pub(crate) fn push(&mut self, workload: Workload) {
+    pub(crate) fn push(&mut self, workload: ExecutorWorkload) {
         self.arrivals += 1;
         self.heap.push(Entry {
             workload,
@@ -29,7 +29,7 @@ impl Queue {
         });
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Workload> {
+    pub(crate) fn pop(&mut self) -> Option<ExecutorWorkload> {
         self.heap.pop().map(|entry| entry.workload)
     }
 
@@ -40,11 +40,16 @@ impl Queue {
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        let weight = self
-            .workload
-            .priority_weight
-            .cmp(&other.workload.priority_weight);
+        let weight = rank(&self.workload).cmp(&rank(&other.workload));
         weight.then(other.arrival.cmp(&self.arrival))
+    }
+}
+
+/// Airflow's order: what somebody waits for now goes before what is planned.
+fn rank(workload: &ExecutorWorkload) -> (bool, i64) {
+    match workload {
+        ExecutorWorkload::ExecuteCallback(_) | ExecutorWorkload::TestConnection(_) => (true, 0),
+        ExecutorWorkload::ExecuteTask(task) => (false, task.priority_weight),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+pub use crate::callback::CallbackState;
 use crate::str_enum::str_enum;
 use crate::task_instance::TaskInstance;
 use crate::{JobId, TriggerId};
@@ -15,24 +16,6 @@ str_enum! {
         Asset = "asset",
         /// The trigger *is* an asynchronous callback and says how it went.
         Callback = "callback",
-    }
-}
-
-str_enum! {
-    /// How far a callback that runs as a trigger has come.
-    pub enum CallbackState("callback state") {
-        Queued = "queued",
-        Running = "running",
-        Success = "success",
-        Failed = "failed",
-    }
-}
-
-impl CallbackState {
-    /// Nothing more will come of it.
-    #[must_use]
-    pub const fn is_finished(self) -> bool {
-        matches!(self, Self::Success | Self::Failed)
     }
 }
 

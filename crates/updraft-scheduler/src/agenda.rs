@@ -33,6 +33,9 @@ pub(crate) struct Agenda {
     pub(crate) starting: bool,
     /// Something scheduled may fit.
     pub(crate) queueing: bool,
+    /// A callback or a connection test may wait for a slot. No reason to look by itself: what
+    /// frees a slot is.
+    pub(crate) urgent: bool,
     /// A time limit may have passed, or be the next to pass.
     pub(crate) deadlines: bool,
     /// Runs that should be looked at although nothing happens to them.
@@ -53,6 +56,7 @@ impl Agenda {
             starting: true,
             queueing: true,
             deadlines: true,
+            urgent: true,
             ..Self::default()
         }
     }
@@ -77,9 +81,14 @@ impl Agenda {
                 self.all_waiting = true;
                 self.look_at_everything();
                 self.deadlines = true;
+                self.urgent = true;
             }
             Change::Capacity => self.queueing = true,
             Change::Deadline => self.deadlines = true,
+            Change::Urgent => {
+                self.urgent = true;
+                self.queueing = true;
+            }
             Change::CallbackRequested
             | Change::ParseRequested
             | Change::Trigger

@@ -2,9 +2,10 @@
 //!
 //! A row that needs the user's Python carries a mark, and is left alone by the loop until the mark is
 //! gone: a Dag whose next run only its timetable class knows, a task instance whose weight or fields
-//! the cluster's own code decides. Here marks are found, Python is asked, and the answers are
+//! the cluster's own code decides, a deadline that counts from a time which a class knows. Here marks are found, Python is asked, and the answers are
 //! written where they are still wanted. Whatever Python does, the loop does not wait for it.
 
+mod deadlines;
 mod next_dagrun;
 mod task_instances;
 
@@ -21,8 +22,10 @@ use updraft_model::DagId;
 use updraft_plugins::{Error as PluginError, Inventory, Plugins};
 use updraft_runtime::{Clock, OnExit, Tasks};
 use updraft_store::{
-    AskedDag, Change, Error as StoreError, MutationHook, PluginInventory, RunKey, Store,
+    AskedDag, AskedDeadline, Change, Error as StoreError, MutationHook, PluginInventory, RunKey,
+    Store,
 };
+use uuid::Uuid;
 
 /// Marks that are looked at in one go.
 const MARKS_MAX: i64 = 1_000;
@@ -68,6 +71,7 @@ struct Context {
 enum Mark {
     NextDagRun(DagId),
     TaskInstances(RunKey),
+    Deadline(Uuid),
 }
 
 /// What became of a mark.
@@ -181,6 +185,7 @@ impl Asking {
         let mut reader = self.context.store.read().await?;
         let dags = reader.load_asked_dags(MARKS_MAX).await?;
         let runs = reader.load_unsettled_runs(MARKS_MAX).await?;
+        let deadlines = reader.load_asked_deadlines(MARKS_MAX).await?;
         drop(reader);
         for dag in dags {
             if self.may_begin(&Mark::NextDagRun(dag.dag_id.clone())) {
@@ -190,6 +195,11 @@ impl Asking {
         for run in runs {
             if self.may_begin(&Mark::TaskInstances(run.clone())) {
                 self.begin_task_instances(run);
+            }
+        }
+        for deadline in deadlines {
+            if self.may_begin(&Mark::Deadline(deadline.id)) {
+                self.begin_deadline(deadline);
             }
         }
         Ok(())
@@ -219,6 +229,12 @@ impl Asking {
             mark,
             async move { context.settle_task_instances(&run).await },
         );
+    }
+
+    fn begin_deadline(&mut self, asked: AskedDeadline) {
+        let context = self.context.clone();
+        let mark = Mark::Deadline(asked.id);
+        self.begin(mark, async move { context.settle_deadline(&asked).await });
     }
 
     fn begin(

@@ -30,7 +30,10 @@ mod queueing;
 mod run;
 mod scheduler;
 mod start;
+#[cfg(test)]
+mod testing;
 mod upkeep;
+mod urgent;
 mod workload;
 
 pub use asking::Asking;

@@ -18,6 +18,8 @@ use updraft_plugins::{Error as PluginError, ListenerCall, Plugins, Subject};
 use updraft_runtime::{CancellationToken, Clock};
 use updraft_store::{Change, Error as StoreError, ListenerEvent, PluginInventory, Store};
 
+pub(crate) use subject::rows_of_run;
+
 /// Events that are told before the next look.
 const BATCH_MAX: i64 = 100;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tracing::debug;
-use updraft_executor::Workload;
+use updraft_executor::ExecutorWorkload;
 use updraft_model::{DagVersionId, TaskInstanceState};
 use updraft_planning::queueing::{
     Candidate, ExecutorView, PoolView, QueuePlan, QueueView, plan_queue,
@@ -24,13 +24,14 @@ const CANDIDATES_MAX: i64 = 50_000;
 
 impl Scheduler {
     /// Moves what fits from `scheduled` to `queued`. The workloads are for the executor, once the
-    /// transaction is committed.
+    /// transaction is committed; `taken` of its slots are spoken for.
     pub(crate) async fn queue(
         &mut self,
         tx: &mut Tx,
+        taken: usize,
         now: Timestamp,
-    ) -> Result<Vec<Workload>, Error> {
-        let open_slots = self.executor.open_slots();
+    ) -> Result<Vec<ExecutorWorkload>, Error> {
+        let open_slots = self.executor.open_slots().saturating_sub(taken);
         if open_slots == 0 || !tx.lock_queueing().await? {
             return Ok(Vec::new());
         }
@@ -119,7 +120,7 @@ impl Scheduler {
         tx: &mut Tx,
         plan: QueuePlan,
         now: Timestamp,
-    ) -> Result<Vec<Workload>, Error> {
+    ) -> Result<Vec<ExecutorWorkload>, Error> {
         for (ti_id, because) in &plan.waiting {
             debug!(%ti_id, %because, "left a task instance scheduled");
         }

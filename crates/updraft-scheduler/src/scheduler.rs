@@ -1,13 +1,14 @@
 //! One scheduler, step by step: look where something may have happened, hand the result to the
 //! executor.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use smol_str::SmolStr;
 use tracing::{info, warn};
 use updraft_dag_run::RunRules;
-use updraft_executor::{ExecutorEvent, LocalExecutor, Workload};
+use updraft_executor::{ExecutorEvent, ExecutorWorkload, LocalExecutor};
 use updraft_model::JobId;
 use updraft_model::job::{JobState, JobType};
 use updraft_runtime::{Clock, Ids};
@@ -53,6 +54,13 @@ pub struct SchedulerOptions {
     pub heartbeat_timeout_detection_interval: Duration,
     /// What a run of a backfill may be.
     pub run_rules: RunRules,
+    /// Variables of the environment of this process, by their keys in capitals: they go before
+    /// those in the store.
+    pub environment_variables: BTreeMap<String, String>,
+    /// `[connection_test] max_concurrency`.
+    pub connection_tests_max: i64,
+    /// `[connection_test] timeout`.
+    pub connection_test_timeout: Duration,
     /// `[updraft] full_scan_interval`.
     pub full_scan_interval: Duration,
     /// Nobody else uses the store: every other scheduler job in it is dead.
@@ -211,7 +219,7 @@ impl Scheduler {
             Ok(Some(workloads)) => {
                 tx.commit().await?;
                 if !workloads.is_empty() {
-                    info!(queued = workloads.len(), "queued task instances");
+                    info!(queued = workloads.len(), "queued workloads");
                     self.executor.queue(workloads);
                 }
                 Ok(())
@@ -224,6 +232,7 @@ impl Scheduler {
                 }
                 self.agenda.starting = true;
                 self.agenda.queueing = true;
+                self.agenda.urgent = true;
                 outcome.map(|_| ())
             }
         }
@@ -234,7 +243,7 @@ impl Scheduler {
         tx: &mut Tx,
         mut keys: Vec<RunKey>,
         now: Timestamp,
-    ) -> Result<Option<Vec<Workload>>, Error> {
+    ) -> Result<Option<Vec<ExecutorWorkload>>, Error> {
         if std::mem::take(&mut self.agenda.starting) {
             keys.extend(self.start_runs(tx, now).await?);
         }
@@ -248,11 +257,12 @@ impl Scheduler {
             self.agenda.starting |= findings.may_start_runs;
             wakes.push((key, findings.wake_at));
         }
-        let workloads = if std::mem::take(&mut self.agenda.queueing) {
-            self.queue(tx, now).await?
-        } else {
-            Vec::new()
-        };
+        let mut workloads = Vec::new();
+        if std::mem::take(&mut self.agenda.queueing) {
+            workloads = self.queue_urgent(tx, now).await?;
+            let tasks = self.queue(tx, workloads.len(), now).await?;
+            workloads.extend(tasks);
+        }
         for (key, at) in wakes {
             self.agenda.wake(&key, at);
         }

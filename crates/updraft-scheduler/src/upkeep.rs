@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 use updraft_execution::bury;
-use updraft_executor::{ExecutorEvent, Outcome};
+use updraft_executor::{ExecutorEvent, ExecutorWorkload, Outcome};
+use updraft_model::callback::CallbackState;
+use updraft_model::connection_test::ConnectionTestState;
 use updraft_model::job::JobType;
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
-use updraft_store::{Change, Succession, Tx};
+use updraft_store::{CallbackReport, Change, OrphanedCallbacks, Succession, Tx};
+use uuid::Uuid;
 
 use crate::Error;
 use crate::scheduler::{Scheduler, SchedulerOptions};
@@ -20,6 +23,9 @@ use crate::workload::workload_of;
 
 /// Pause between two looks at backfills that nobody finished. Fixed, as in Airflow.
 const BACKFILLS_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often a callback is started whose process dies again and again.
+const CALLBACK_ATTEMPTS_MAX: i32 = 3;
 
 /// Orphans that one transaction takes over.
 const ORPHANS_PER_STEP: i64 = 1_000;
@@ -34,7 +40,15 @@ pub(crate) struct Upkeep {
     backfills: Timer,
     assets: Timer,
     /// Workloads that ended without their row saying how.
-    unfinished: Vec<(TaskInstanceId, String)>,
+    unfinished: Vec<(Unfinished, String)>,
+}
+
+/// A row that a workload was about.
+#[derive(Clone, Copy, Debug)]
+enum Unfinished {
+    TaskInstance(TaskInstanceId),
+    Callback(Uuid),
+    ConnectionTest(Uuid),
 }
 
 #[derive(Debug)]
@@ -97,7 +111,7 @@ impl Upkeep {
     pub(crate) fn on_executor_event(&mut self, event: ExecutorEvent) {
         match event.outcome {
             Outcome::Supervised | Outcome::Refused => {}
-            Outcome::Failed(why) => self.unfinished.push((event.workload.ti_id, why)),
+            Outcome::Failed(why) => self.unfinished.push((row_of(&event.workload), why)),
         }
     }
 }
@@ -175,14 +189,29 @@ impl Scheduler {
         // With them goes what we queued ourselves in a transaction that was committed although the
         // store could not say so.
         let mut workloads = tx.load_queued_workloads(&[self.job_id]).await?;
-        workloads.retain(|workload| !self.executor.holds(workload.task_instance.id));
+        workloads.retain(|workload| !self.executor.holds(workload.task_instance.id.0));
         self.start_over(&mut tx, &started, now).await?;
+        for id in tx.load_callbacks_queued_by(self.job_id).await? {
+            if !self.executor.holds(id) {
+                tx.release_callback(id, now).await?;
+            }
+        }
+        let callbacks = tx
+            .release_orphaned_callbacks(CALLBACK_ATTEMPTS_MAX, now)
+            .await?;
         tx.commit().await?;
         if !orphans.is_empty() {
             info!(
                 adopted = queued.len(),
                 started_over = started.len(),
                 "took over the task instances of a dead scheduler"
+            );
+        }
+        if callbacks != OrphanedCallbacks::default() {
+            let OrphanedCallbacks { released, failed } = callbacks;
+            info!(
+                released,
+                failed, "took over the callbacks of a dead scheduler"
             );
         }
         self.executor
@@ -222,20 +251,45 @@ impl Scheduler {
                 "no heartbeat for more than {:?}",
                 self.options.task_instance_heartbeat_timeout
             );
-            self.upkeep.unfinished.push((ti.id, why));
+            self.upkeep
+                .unfinished
+                .push((Unfinished::TaskInstance(ti.id), why));
         }
         Ok(())
     }
 
     /// Moves on the rows of workloads that nobody reported.
     async fn settle_unfinished(&mut self, now: Timestamp) -> Result<(), Error> {
-        while let Some((id, why)) = self.upkeep.unfinished.last().cloned() {
+        while let Some((row, why)) = self.upkeep.unfinished.last().cloned() {
             let mut tx = self.store.write().await?;
-            bury(&mut tx, id, &why, &self.ids, now).await?;
+            match row {
+                Unfinished::TaskInstance(id) => {
+                    bury(&mut tx, id, &why, &self.ids, now).await?;
+                }
+                Unfinished::Callback(id) => {
+                    let report = CallbackReport {
+                        state: CallbackState::Failed,
+                        output: Some(why),
+                    };
+                    tx.finish_callback(id, &report, now).await?;
+                }
+                Unfinished::ConnectionTest(id) => {
+                    tx.finish_connection_test(id, ConnectionTestState::Failed, &why, now)
+                        .await?;
+                }
+            }
             tx.commit().await?;
             self.upkeep.unfinished.pop();
         }
         Ok(())
+    }
+}
+
+fn row_of(workload: &ExecutorWorkload) -> Unfinished {
+    match workload {
+        ExecutorWorkload::ExecuteTask(task) => Unfinished::TaskInstance(task.ti_id),
+        ExecutorWorkload::ExecuteCallback(callback) => Unfinished::Callback(callback.callback_id),
+        ExecutorWorkload::TestConnection(test) => Unfinished::ConnectionTest(test.id),
     }
 }
 

@@ -1,12 +1,12 @@
 //! From a queued row to what the executor gets.
 
-use updraft_executor::Workload;
+use updraft_executor::{ExecutorWorkload, Workload};
 use updraft_model::task_instance::TaskInstance;
 
 /// The workload of a queued try.
-pub(crate) fn workload_of(queued: updraft_store::Workload) -> Workload {
+pub(crate) fn workload_of(queued: updraft_store::Workload) -> ExecutorWorkload {
     let ti = queued.task_instance;
-    Workload {
+    let workload = Workload {
         log_path: log_path(&ti),
         ti_id: ti.id,
         dag_id: ti.dag_id,
@@ -21,7 +21,8 @@ pub(crate) fn workload_of(queued: updraft_store::Workload) -> Workload {
         bundle_name: queued.bundle_name,
         bundle_version: queued.bundle_version,
         dag_rel_path: queued.relative_fileloc,
-    }
+    };
+    workload.into()
 }
 
 /// The place of a try's log below `[logging] base_log_folder`: the default of

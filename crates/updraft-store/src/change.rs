@@ -44,6 +44,8 @@ pub enum Change {
     Deadline,
     /// A row waits for the word of the user's Python, or listeners are to be told something.
     PythonWanted,
+    /// A callback or a connection test waits for a slot of an executor.
+    Urgent,
     /// Hints were lost: look at everything.
     Everything,
 }

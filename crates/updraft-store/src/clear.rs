@@ -215,6 +215,9 @@ impl Tx {
         .bind(micros(now));
         let won = self.execute("clear a Dag run", statement).await? == 1;
         if won {
+            if let Some(queued_at) = clear.queued_at {
+                self.requeue_deadlines(dag_id, run_id, queued_at).await?;
+            }
             self.run_changed(dag_id, run_id);
         }
         Ok(won)

@@ -109,7 +109,7 @@ impl Reader {
 }
 
 impl Tx {
-    /// Creates a run in state `queued`.
+    /// Creates a run in state `queued`, with the deadlines that its Dag gives it.
     ///
     /// Conflicts are told apart and leave nothing behind.
     pub async fn create_dag_run(
@@ -160,8 +160,10 @@ impl Tx {
                 None => RunCreation::LogicalDateTaken,
             });
         };
+        let created = dag_run_from(&row)?;
+        self.create_deadlines(&created, now).await?;
         self.run_changed(&run.dag_id, &run.run_id);
-        Ok(RunCreation::Created(Box::new(dag_run_from(&row)?)))
+        Ok(RunCreation::Created(Box::new(created)))
     }
 
     /// Moves a run from one state to another. `false`: it was not in that state.
@@ -190,6 +192,9 @@ impl Tx {
             .await?
             == 1;
         if won {
+            if let (DagRunState::Success, Some(end_date)) = (change.to, change.end_date) {
+                self.prune_deadlines(dag_id, run_id, end_date).await?;
+            }
             self.run_changed(dag_id, run_id);
             if matches!(change.to, DagRunState::Success | DagRunState::Failed) {
                 self.may_create_runs(dag_id);

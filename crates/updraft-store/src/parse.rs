@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use updraft_model::dag::Dag;
 use updraft_model::{BundleName, DagId, DagVersionId};
 
+use crate::deadline::NewDeadlineAlert;
 use crate::dialect::Kind;
 use crate::parse::references::DagAssets;
 use crate::row::{assembled, bind_real, micros, micros_or_null, text_array};
@@ -48,6 +49,8 @@ pub struct ParsedDag {
     /// The id a new version gets, should one be needed.
     pub new_version_id: DagVersionId,
     pub assets: DagAssets,
+    /// In the order of the file.
+    pub deadlines: Vec<NewDeadlineAlert>,
 }
 
 /// Why a file, or a member of a zip file, gave no Dag.

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::processes::kill_all_of;
@@ -42,6 +44,29 @@ impl Home {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path().join("updraft.db")
+    }
+
+    /// What a query finds in its store, row by row.
+    ///
+    /// # Panics
+    /// When the query is wrong, or there is no Python for tests.
+    #[must_use]
+    pub fn rows(&self, query: &str) -> Vec<Vec<Value>> {
+        const SCRIPT: &str = "
+import json, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=30)
+print(json.dumps(connection.execute(sys.argv[2]).fetchall(), default=str))
+";
+        let python = std::env::var_os("UPDRAFT_TEST_PYTHON").expect("a Python for tests");
+        let output = Command::new(python)
+            .args(["-c", SCRIPT])
+            .arg(self.database())
+            .arg(query)
+            .output()
+            .expect("Python runs");
+        let problem = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{query}\n{problem}");
+        serde_json::from_slice(&output.stdout).expect("rows as JSON")
     }
 
     /// Puts a file into the Dags folder, at once and whole.

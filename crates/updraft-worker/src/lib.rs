@@ -5,10 +5,15 @@
 //! sockets, a file, a store and signals. Whatever happens to the child, the row is moved on here:
 //! only when the store cannot be reached for good is that left to the scheduler.
 //!
+//! It also runs callbacks and connection tests that an executor has; their rows, too, say how they
+//! ended.
+//!
 //! It does not choose what to run (the scheduler does) and knows no SQL.
 //!
 //! Start with [`Worker`] in `worker.rs`, then [`supervision`], the loop around one child.
 
+mod callback;
+mod connection_test;
 mod rows;
 mod running;
 mod supervision;

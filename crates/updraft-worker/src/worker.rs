@@ -1,14 +1,16 @@
-//! From a workload to an outcome.
+//! From a workload to an outcome: tasks here, what else an executor runs in [`crate::callback`] and
+//! [`crate::connection_test`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::{info, warn};
-use updraft_execution::LogFile;
+use updraft_execution::{ChildOrder, ChildRunner, End, Finished, LogFile};
 use updraft_model::BundleName;
-use updraft_model::workload::Workload;
+use updraft_model::workload::{ExecutorWorkload, Workload};
 use updraft_python::{ChildHandle, ChildKind, Zygote};
 use updraft_runtime::{CancellationToken, Clock, Ids, OnExit, Tasks};
 use updraft_store::{RunKey, Store};
@@ -34,6 +36,8 @@ pub struct WorkerOptions {
     pub hostname: String,
     pub unixname: String,
     pub session: SessionConfig,
+    /// `[callbacks] callback_execution_timeout`.
+    pub callback_timeout: Option<Duration>,
     pub masker: MaskerConfig,
     /// Where the content of each bundle lies.
     pub bundles: BTreeMap<BundleName, BundleFolder>,
@@ -50,17 +54,23 @@ pub struct BundleFolder {
 /// Runs workloads. A cheap handle.
 #[derive(Clone)]
 pub struct Worker {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    store: Store,
+pub(crate) struct Shared {
+    pub(crate) store: Store,
     zygote: Zygote,
     tasks: Tasks,
-    clock: Clock,
+    pub(crate) clock: Clock,
     ids: Ids,
-    options: WorkerOptions,
+    pub(crate) options: WorkerOptions,
     running: Running,
+    /// Runs children that are no tasks.
+    children: ChildRunner,
+    /// How many of them there are.
+    others: watch::Sender<usize>,
+    /// Ends them.
+    stop_others: CancellationToken,
 }
 
 impl Worker {
@@ -70,6 +80,15 @@ impl Worker {
         let running = Running::default();
         let watch = running.clone().watch(store.clone(), tasks.shutdown());
         tasks.spawn("worker.watch", OnExit::Log, watch);
+        let stop_others = CancellationToken::new();
+        let children = ChildRunner {
+            store: store.clone(),
+            zygote: zygote.clone(),
+            tasks: tasks.clone(),
+            shutdown: stop_others.clone(),
+            clock: Clock::machine(),
+            masker: options.masker.clone(),
+        };
         Self {
             shared: Arc::new(Shared {
                 store,
@@ -79,6 +98,9 @@ impl Worker {
                 ids: Ids::random(),
                 options,
                 running,
+                children,
+                others: watch::Sender::new(0),
+                stop_others,
             }),
         }
     }
@@ -92,8 +114,15 @@ impl Worker {
     /// orphaned.
     pub async fn stop(&self, grace: Duration) -> Result<(), updraft_store::Error> {
         let shared = &self.shared;
-        // Waiting longer serves nobody: an early end of the last task ends the wait.
-        let _ = tokio::time::timeout(grace, shared.running.until_empty()).await;
+        let mut others = shared.others.subscribe();
+        let until_idle = async {
+            shared.running.until_empty().await;
+            // The sender is ours, so this cannot fail.
+            let _ = others.wait_for(|count| *count == 0).await;
+        };
+        // Waiting longer serves nobody: an early end of the last one ends the wait.
+        let _ = tokio::time::timeout(grace, until_idle).await;
+        shared.stop_others.cancel();
         let ids = shared.running.all();
         let handed_back = rows::hand_back(&shared.store, &shared.clock, &shared.ids, &ids).await;
         shared.running.stop_all(StopReason::Superseded);
@@ -107,7 +136,44 @@ impl Worker {
     }
 
     /// Runs one workload to its end.
-    pub async fn run(&self, workload: Workload, shutdown: CancellationToken) -> Outcome {
+    pub async fn run(&self, workload: ExecutorWorkload, shutdown: CancellationToken) -> Outcome {
+        match workload {
+            ExecutorWorkload::ExecuteTask(task) => self.run_task(*task, shutdown).await,
+            ExecutorWorkload::ExecuteCallback(callback) => self.run_callback(&callback).await,
+            ExecutorWorkload::TestConnection(test) => self.run_connection_test(&test).await,
+        }
+    }
+
+    /// Runs a child that is no task; waits for a zygote that is being replaced.
+    pub(crate) async fn run_child(
+        &self,
+        order: impl Fn() -> Result<ChildOrder, String>,
+    ) -> Finished {
+        let _other = Other::new(&self.shared.others);
+        let mut attempt = 0;
+        loop {
+            let order = match order() {
+                Ok(order) => order,
+                Err(why) => return Finished::not_started(why),
+            };
+            let finished = self.shared.children.run(order).await;
+            let End::NotStarted(why) = &finished.end else {
+                return finished;
+            };
+            if attempt == ATTEMPTS_MAX {
+                return finished;
+            }
+            warn!(error = why, "failed to start a process; trying again");
+            tokio::select! {
+                () = self.shared.stop_others.cancelled() => {
+                    return Finished { end: End::Stopped, ..finished };
+                }
+                () = self.shared.clock.sleep(pause_before(attempt)) => attempt += 1,
+            }
+        }
+    }
+
+    async fn run_task(&self, workload: Workload, shutdown: CancellationToken) -> Outcome {
         let shared = &self.shared;
         let run = RunKey {
             dag_id: workload.dag_id.clone(),
@@ -175,6 +241,22 @@ impl Worker {
             }
         }
         Outcome::Unsettled(why)
+    }
+}
+
+/// Counts a child that is no task while it lives.
+struct Other<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Other<'a> {
+    fn new(others: &'a watch::Sender<usize>) -> Self {
+        others.send_modify(|count| *count += 1);
+        Self(others)
+    }
+}
+
+impl Drop for Other<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

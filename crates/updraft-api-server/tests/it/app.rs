@@ -355,5 +355,6 @@ fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) 
         source_code: source.to_owned(),
         new_version_id: DagVersionId(Ids::random().uuid()),
         assets: DagAssets::default(),
+        deadlines: Vec::new(),
     }
 }

@@ -112,6 +112,7 @@ impl Scene {
                 source_code: String::new(),
                 new_version_id: DagVersionId(self.ids.uuid()),
                 assets: DagAssets::default(),
+                deadlines: Vec::new(),
             }],
             import_errors: Vec::new(),
             warnings: Vec::new(),

@@ -2,17 +2,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
+use updraft_model::workload::CallbackWorkload;
 use updraft_model::{MapIndex, TaskInstanceId};
 use updraft_runtime::Tasks;
 use uuid::Uuid;
 
 use super::{LocalExecutor, Outcome};
-use crate::{ExecutorEvent, Workload};
+use crate::{ExecutorEvent, ExecutorWorkload, Workload};
 
 const LONG: Duration = Duration::from_secs(10);
 
-fn workload(task: &str, priority_weight: i64) -> Workload {
-    Workload {
+fn workload(task: &str, priority_weight: i64) -> ExecutorWorkload {
+    let workload = Workload {
         ti_id: TaskInstanceId(Uuid::now_v7()),
         dag_id: "d".into(),
         run_id: "r".into(),
@@ -27,6 +28,30 @@ fn workload(task: &str, priority_weight: i64) -> Workload {
         bundle_version: None,
         dag_rel_path: "d.py".to_owned(),
         log_path: String::new(),
+    };
+    workload.into()
+}
+
+fn callback(path: &str) -> ExecutorWorkload {
+    let workload = CallbackWorkload {
+        callback_id: Uuid::now_v7(),
+        dag_id: "d".into(),
+        run_id: "r".into(),
+        path: path.to_owned(),
+        kwargs: serde_json::Map::new(),
+        bundle_name: "dags-folder".into(),
+        bundle_version: None,
+        dag_rel_path: "d.py".to_owned(),
+        log_path: String::new(),
+    };
+    workload.into()
+}
+
+fn name(workload: &ExecutorWorkload) -> String {
+    match workload {
+        ExecutorWorkload::ExecuteTask(task) => task.task_id.to_string(),
+        ExecutorWorkload::ExecuteCallback(callback) => callback.path.clone(),
+        ExecutorWorkload::TestConnection(test) => test.connection_id.clone(),
     }
 }
 
@@ -43,12 +68,12 @@ fn gated(parallelism: usize) -> Gated {
     let started = Arc::new(Mutex::new(Vec::new()));
     let run = {
         let (gate, started) = (gate.clone(), started.clone());
-        move |workload: Workload| {
+        move |workload: ExecutorWorkload| {
             let (gate, started) = (gate.clone(), started.clone());
             async move {
-                started.lock().unwrap().push(workload.task_id.to_string());
+                started.lock().unwrap().push(name(&workload));
                 gate.acquire().await.unwrap().forget();
-                assert_ne!(workload.task_id, "panics");
+                assert_ne!(name(&workload), "panics");
                 Outcome::Supervised
             }
         }
@@ -67,7 +92,7 @@ async fn next(events: &mut mpsc::Receiver<ExecutorEvent>) -> String {
         .await
         .expect("an event")
         .expect("open");
-    event.workload.task_id.to_string()
+    name(&event.workload)
 }
 
 #[tokio::test]
@@ -95,6 +120,31 @@ async fn the_heaviest_starts_first_and_equals_in_order_of_arrival() {
         ["first", "heavy", "b", "a", "light"]
     );
     assert_eq!(executor.open_slots(), 1);
+}
+
+#[tokio::test]
+async fn callbacks_go_before_the_heaviest_task_in_the_order_they_came() {
+    let Gated {
+        executor,
+        mut events,
+        gate,
+        started,
+    } = gated(1);
+    executor.queue(vec![workload("first", 1)]);
+    executor.queue(vec![
+        workload("heavy", i64::MAX),
+        callback("one"),
+        workload("light", 1),
+        callback("two"),
+    ]);
+    gate.add_permits(5);
+    for _ in 0..5 {
+        next(&mut events).await;
+    }
+    assert_eq!(
+        *started.lock().unwrap(),
+        ["first", "one", "two", "heavy", "light"]
+    );
 }
 
 #[tokio::test]
@@ -134,7 +184,7 @@ async fn a_panic_in_the_supervision_gives_its_slot_back_and_is_reported() {
     executor.queue(vec![workload("panics", 2), workload("next", 1)]);
     gate.add_permits(2);
     let event = events.recv().await.expect("open");
-    assert_eq!(event.workload.task_id, "panics");
+    assert_eq!(name(&event.workload), "panics");
     assert!(matches!(event.outcome, Outcome::Failed(_)), "{event:?}");
     assert_eq!(next(&mut events).await, "next");
     assert_eq!(executor.open_slots(), 1);

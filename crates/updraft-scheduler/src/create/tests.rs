@@ -1,13 +1,9 @@
 //! Runs that updates of assets make due, through the store: the recorded cases of Airflow, and
 //! what they do not reach.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
-use updraft_dag_run::RunRules;
 use updraft_executor::{LocalExecutor, Outcome};
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::dag_run::DagRun;
@@ -16,15 +12,14 @@ use updraft_model::{DagRunState, DagRunType, DagVersionId};
 use updraft_runtime::{Clock, Ids, Tasks};
 use updraft_store::listing::DagRunFilter;
 use updraft_store::{
-    AssetDefinition, Change, DagAssets, Keyring, NewAssetEvent, ParsedDag, ParsedFile,
-    RunStateChange, Store, StoreOptions, WhichDags,
+    AssetDefinition, Change, DagAssets, NewAssetEvent, ParsedDag, RunStateChange, Store, WhichDags,
 };
 
-use crate::scheduler::{Scheduler, SchedulerOptions};
+use crate::scheduler::Scheduler;
+use crate::testing::{a_dag, a_file, a_store, options};
 
 const VECTORS: &str = include_str!("../../../updraft-planning/testdata/dagrun_creation.json");
 const DAG: &str = "waits";
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// A scheduler on a store of its own, with one Dag that waits for assets.
 struct Scene {
@@ -32,7 +27,7 @@ struct Scene {
     store: Store,
     changes: broadcast::Receiver<Change>,
     clock: Timestamp,
-    _folder: Arc<tempfile::TempDir>,
+    _folder: tempfile::TempDir,
 }
 
 /// What the Dag waits for.
@@ -96,30 +91,10 @@ impl Waits {
         let due = self.or_time.then_some(start);
         ParsedDag {
             dag: Dag {
-                dag_id: DAG.into(),
-                dag_display_name: None,
-                description: None,
-                is_paused: false,
-                is_stale: false,
-                has_import_errors: false,
-                exceeds_max_non_backfill: false,
-                bundle_name: "dags-folder".into(),
-                bundle_version: None,
-                relative_fileloc: "waits.py".to_owned(),
-                fileloc: "/dags/waits.py".to_owned(),
-                owners: "airflow".to_owned(),
-                tags: vec![],
                 timetable_summary: Some("Asset".to_owned()),
-                timetable_description: None,
                 timetable_type: "AssetTriggeredTimetable".to_owned(),
-                timetable_partitioned: false,
                 asset_expression: Some(json!({"all": []})),
-                max_active_tasks: 16,
                 max_active_runs: self.max_active_runs,
-                max_consecutive_failed_dag_runs: 0,
-                has_task_concurrency_limits: false,
-                fail_fast: false,
-                allowed_run_types: None,
                 next_dagrun: NextDagRun {
                     logical_date: due,
                     data_interval_start: due,
@@ -127,9 +102,7 @@ impl Waits {
                     run_after: due,
                     ..NextDagRun::default()
                 },
-                last_parsed_time: None,
-                last_parse_duration_secs: None,
-                last_expired: None,
+                ..a_dag(DAG)
             },
             owner_links: vec![],
             data: data.to_string(),
@@ -140,6 +113,7 @@ impl Waits {
                 scheduled_on: self.names.iter().map(|name| asset(name)).collect(),
                 ..DagAssets::default()
             },
+            deadlines: vec![],
         }
     }
 }
@@ -153,50 +127,13 @@ fn asset(name: &str) -> AssetDefinition {
     }
 }
 
-fn options() -> SchedulerOptions {
-    SchedulerOptions {
-        hostname: "here".to_owned(),
-        unixname: "me".to_owned(),
-        executor_names: vec![],
-        max_task_retry_delay: SignedDuration::from_hours(24),
-        max_dagruns_to_create: 10,
-        max_dagruns_per_loop: 20,
-        use_job_schedule: true,
-        job_heartbeat: MINUTE,
-        health_check_threshold: MINUTE,
-        parsing_cleanup_interval: MINUTE,
-        orphaned_tasks_check_interval: MINUTE,
-        task_instance_heartbeat_timeout: MINUTE,
-        heartbeat_timeout_detection_interval: MINUTE,
-        full_scan_interval: MINUTE,
-        run_rules: RunRules {
-            allowed_run_id_pattern: ".*".to_owned(),
-            allow_double_dot_in_ids: false,
-            disable_bundle_versioning: false,
-        },
-        is_alone: true,
-    }
-}
-
 impl Scene {
     async fn new(waits: &Waits) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let url = format!("sqlite://{}", folder.path().join("updraft.db").display());
-        let keyring = Keyring::parse("Nk2LrRmoT9bPzQ6cQbzYx1Jm1l8cVdX0sXbqgG5l6cE=").unwrap();
-        let store = Store::open(StoreOptions::new(url, keyring)).await.unwrap();
-        store.migrate().await.unwrap();
+        let (store, folder) = a_store().await;
         let clock: Timestamp = "2026-01-05T00:00:00Z".parse().unwrap();
         let mut tx = store.write().await.unwrap();
         tx.sync_bundles(&["dags-folder".into()]).await.unwrap();
-        let file = ParsedFile {
-            bundle_name: "dags-folder".into(),
-            relative_fileloc: "waits.py".to_owned(),
-            dags: vec![waits.parsed(clock)],
-            import_errors: vec![],
-            warnings: vec![],
-            duration_secs: 0.1,
-            content_hash: None,
-        };
+        let file = a_file(waits.parsed(clock));
         tx.persist_parse(&file, clock).await.unwrap();
         tx.commit().await.unwrap();
         let (executor, _events) =
@@ -443,15 +380,7 @@ fn a_dag_that_waits_for_assets_no_more_forgets_them() {
             .data
             .replace("AssetTriggeredTimetable", "NullTimetable");
         changed.dag_hash = "other".to_owned();
-        let file = ParsedFile {
-            bundle_name: "dags-folder".into(),
-            relative_fileloc: "waits.py".to_owned(),
-            dags: vec![changed],
-            import_errors: vec![],
-            warnings: vec![],
-            duration_secs: 0.1,
-            content_hash: None,
-        };
+        let file = a_file(changed);
         let mut tx = scene.store.write().await.unwrap();
         tx.persist_parse(&file, scene.clock).await.unwrap();
         tx.commit().await.unwrap();

@@ -67,19 +67,30 @@ pub(super) async fn of(
 async fn run_rows(reader: &mut Reader, body: &Value) -> Result<Option<RunRows>, StoreError> {
     let dag_id = DagId::from(body["dag_id"].as_str().unwrap_or_default());
     let run_id = RunId::from(body["run_id"].as_str().unwrap_or_default());
-    let run = reader.find_dag_run(&dag_id, &run_id).await?;
-    let dag = reader.find_dag(&dag_id).await?;
-    let (Some(run), Some(dag)) = (run, dag) else {
+    let Some(mut rows) = rows_of_run(reader, &dag_id, &run_id).await? else {
         debug!(%dag_id, %run_id, "a run is gone that listeners were to be told of");
         return Ok(None);
     };
-    let rows = reader.load_task_instances_of_run(&dag_id, &run_id).await?;
-    let mut facts = run_facts(&run);
     for key in ["state", "start_date", "end_date"] {
         if let Some(value) = body.get(key) {
-            facts[key] = value.clone();
+            rows.dag_run[key] = value.clone();
         }
     }
+    Ok(Some(rows))
+}
+
+/// A run and what belongs to it; `None` when it is gone.
+pub(crate) async fn rows_of_run(
+    reader: &mut Reader,
+    dag_id: &DagId,
+    run_id: &RunId,
+) -> Result<Option<RunRows>, StoreError> {
+    let run = reader.find_dag_run(dag_id, run_id).await?;
+    let dag = reader.find_dag(dag_id).await?;
+    let (Some(run), Some(dag)) = (run, dag) else {
+        return Ok(None);
+    };
+    let rows = reader.load_task_instances_of_run(dag_id, run_id).await?;
     let mut versions: BTreeSet<DagVersionId> =
         rows.iter().filter_map(|row| row.dag_version_id).collect();
     versions.extend(run.created_dag_version_id);
@@ -94,7 +105,7 @@ async fn run_rows(reader: &mut Reader, body: &Value) -> Result<Option<RunRows>, 
         None => None,
     };
     Ok(Some(RunRows {
-        dag_run: facts,
+        dag_run: run_facts(&run),
         dag_row: dag_facts(&dag),
         dag_versions: found.values().map(version_facts).collect(),
         task_instances: rows.iter().map(task_instance_facts).collect(),

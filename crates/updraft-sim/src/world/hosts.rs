@@ -12,7 +12,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use updraft_api_server::{ApiServer, ApiSettings, ApiState, HealthThresholds};
 use updraft_config::{Environment, Lookups, Settings};
 use updraft_dag_run::RunRules;
-use updraft_executor::{ExecutorEvent, LocalExecutor, Outcome as ExecutorOutcome, Workload};
+use updraft_executor::{
+    ExecutorEvent, ExecutorWorkload, LocalExecutor, Outcome as ExecutorOutcome, Workload,
+};
 use updraft_model::pool::Pool;
 use updraft_runtime::{Clock, Ids, SimulatedTime, Tasks};
 use updraft_scheduler::{Next, Scheduler, SchedulerOptions};
@@ -138,9 +140,12 @@ impl World {
         let inbox = Inbox::default();
         let taken = Arc::clone(&inbox);
         let (executor, events) = LocalExecutor::start(Tasks::new(), parallelism, move |workload| {
+            let ExecutorWorkload::ExecuteTask(workload) = workload else {
+                unreachable!("no simulated Dag has deadlines");
+            };
             let (finish, finished) = oneshot::channel();
             let mut inbox = taken.lock().unwrap_or_else(PoisonError::into_inner);
-            inbox.push((workload, finish));
+            inbox.push((*workload, finish));
             async move {
                 let lost = "its supervision ended without a result".to_owned();
                 finished.await.unwrap_or(ExecutorOutcome::Failed(lost))
@@ -633,6 +638,9 @@ fn scheduler_options(hostname: &str, is_alone: bool) -> SchedulerOptions {
         heartbeat_timeout_detection_interval: seconds(30),
         parsing_cleanup_interval: seconds(60),
         run_rules: run_rules(),
+        environment_variables: Default::default(),
+        connection_tests_max: 4,
+        connection_test_timeout: Duration::from_secs(60),
         full_scan_interval: seconds(60),
         is_alone,
     }

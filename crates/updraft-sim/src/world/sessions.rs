@@ -50,6 +50,7 @@ impl World {
             hostname: host.name.clone(),
             unixname: "sim".to_owned(),
             session: config.clone(),
+            callback_timeout: None,
             masker: MaskerConfig::default(),
             bundles: std::collections::BTreeMap::new(),
             answers: AnswerOptions {

@@ -10,7 +10,7 @@ use serde_json::json;
 use updraft_dag_processor::{Bundle, FileKey, Parsing};
 use updraft_dag_run::RunRules;
 use updraft_execution::AnswerOptions;
-use updraft_executor::{LocalExecutor, Outcome, Workload};
+use updraft_executor::{ExecutorWorkload, LocalExecutor, Outcome, Workload};
 use updraft_model::TaskInstanceState;
 use updraft_runtime::{Clock, Ids, SimulatedTime, Tasks};
 use updraft_scheduler::{Next, Scheduler, SchedulerOptions};
@@ -80,6 +80,7 @@ fn rows(store: &Store, clock: &Clock, workload: &Workload) -> Rows {
         hostname: "box".to_owned(),
         unixname: "me".to_owned(),
         session: SessionConfig::default(),
+        callback_timeout: None,
         masker: MaskerConfig::default(),
         bundles: std::collections::BTreeMap::new(),
         answers: AnswerOptions {
@@ -128,11 +129,12 @@ impl Scene {
         store_a_sensor(&store, &clock).await;
         let queued = Arc::new(Mutex::new(Vec::new()));
         let taken = Arc::clone(&queued);
-        let (executor, _events) =
-            LocalExecutor::start(Tasks::new(), 4, move |workload: Workload| {
-                taken.lock().unwrap().push(workload);
-                std::future::pending::<Outcome>()
-            });
+        let (executor, _events) = LocalExecutor::start(Tasks::new(), 4, move |workload| {
+            if let ExecutorWorkload::ExecuteTask(task) = workload {
+                taken.lock().unwrap().push(*task);
+            }
+            std::future::pending::<Outcome>()
+        });
         let ids = Ids::seeded(4);
         let started = Scheduler::start(open(gate).await, executor, options(), clock.clone(), ids);
         Self {
@@ -177,6 +179,9 @@ fn options() -> SchedulerOptions {
         task_instance_heartbeat_timeout: LONG,
         heartbeat_timeout_detection_interval: LONG,
         run_rules: rules(),
+        environment_variables: Default::default(),
+        connection_tests_max: 4,
+        connection_test_timeout: Duration::from_secs(60),
         full_scan_interval: LONG,
         is_alone: true,
     }

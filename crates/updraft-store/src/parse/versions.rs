@@ -21,6 +21,11 @@ impl Tx {
         match latest {
             Some(latest) if latest.dag_hash == parsed.dag_hash => {
                 self.refresh_bundle_of_version(&latest, parsed, now).await?;
+                // Their definitions are part of the hash, their names are not.
+                if !parsed.deadlines.is_empty() {
+                    self.write_deadline_alerts(latest.id, &parsed.deadlines, now)
+                        .await?;
+                }
                 Ok(false)
             }
             // Nobody ran it yet, so nobody will miss it.
@@ -101,7 +106,8 @@ impl Tx {
         .bind(parsed.dag_hash.as_str())
         .bind(micros(now));
         self.execute("overwrite a Dag version", statement).await?;
-        self.write_content(id, parsed).await
+        self.write_content(id, parsed).await?;
+        self.write_deadline_alerts(id, &parsed.deadlines, now).await
     }
 
     async fn add_version(
@@ -123,7 +129,9 @@ impl Tx {
         .bind(parsed.dag_hash.as_str())
         .bind(micros(now));
         self.execute("add a Dag version", statement).await?;
-        self.write_content(parsed.new_version_id, parsed).await
+        let id = parsed.new_version_id;
+        self.write_content(id, parsed).await?;
+        self.write_deadline_alerts(id, &parsed.deadlines, now).await
     }
 
     async fn write_content(&mut self, id: DagVersionId, parsed: &ParsedDag) -> Result<(), Error> {

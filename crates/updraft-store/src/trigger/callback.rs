@@ -77,9 +77,16 @@ impl Tx {
         let noted = self
             .fetch_optional("note how a callback is going", statement)
             .await?;
-        noted
-            .map(|row| Columns::of("trigger", &row).uuid())
-            .transpose()
+        let Some(row) = noted else {
+            return Ok(None);
+        };
+        let callback_id = Columns::of("trigger", &row).uuid()?;
+        // Its own row says the same; once that is final, the trigger has served.
+        if self.report_triggered_callback(callback_id, report).await? && report.state.is_finished()
+        {
+            self.delete_callback_trigger(callback_id).await?;
+        }
+        Ok(Some(callback_id))
     }
 
     /// Forgets a callback; a trigger that still runs it is stopped. `false`: there is none.

@@ -81,6 +81,7 @@ pub(crate) fn parsed(dag: Dag, hash: &str) -> ParsedDag {
         source_code: format!("# {hash}"),
         new_version_id: DagVersionId(Uuid::now_v7()),
         assets: DagAssets::default(),
+        deadlines: Vec::new(),
     }
 }
 

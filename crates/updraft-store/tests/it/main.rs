@@ -10,6 +10,8 @@ mod assets;
 mod backends;
 mod backfills;
 mod clearing;
+mod connection_tests;
+mod deadlines;
 mod execution;
 mod fixtures;
 mod foundation;

@@ -223,6 +223,7 @@ pub(super) fn worker(
             drain_timeout: settings.workers.socket_cleanup_timeout,
             ..SessionConfig::default()
         },
+        callback_timeout: settings.callbacks.callback_execution_timeout,
         masker: masker(settings),
         bundles: bundles
             .iter()
@@ -257,9 +258,26 @@ pub(super) fn scheduler(settings: &Settings, is_alone: bool, host: &Host) -> Sch
         heartbeat_timeout_detection_interval: config
             .task_instance_heartbeat_timeout_detection_interval,
         run_rules: run_rules(settings),
+        environment_variables: environment_variables(),
+        connection_tests_max: settings.connection_test.max_concurrency.into(),
+        connection_test_timeout: settings.connection_test.timeout,
         full_scan_interval: settings.updraft.full_scan_interval,
         is_alone,
     }
+}
+
+/// Airflow variables that this process has in its environment.
+///
+/// Source: runtime protocols §1.13.
+fn environment_variables() -> BTreeMap<String, String> {
+    const PREFIX: &str = "AIRFLOW_VAR_";
+    let environment = Environment::of_process();
+    let of_variables = environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)));
+    of_variables
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Standalone has one executor; it answers to every name that the settings give to executors.

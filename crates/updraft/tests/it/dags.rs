@@ -56,6 +56,7 @@ fn etl(dag_id: &str) -> ParsedDag {
         source_code: "# etl".into(),
         new_version_id: DagVersionId(Ids::random().uuid()),
         assets: DagAssets::default(),
+        deadlines: Vec::new(),
     }
 }
 

@@ -1,3 +1,4 @@
 //! People: tasks that wait for them, and what is told to them.
 
+mod deadlines;
 mod hitl;

@@ -1,0 +1,30 @@
+"""A plugin with times of its own from which deadlines count."""
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk.definitions.deadline import BaseDeadlineReference
+
+
+class Queued(BaseDeadlineReference):
+    """What it needs it loads from the run."""
+
+    required_kwargs = {"dag_id", "run_id"}
+
+    def _evaluate_with(self, *, session, dag_id, run_id):
+        from airflow.models.dagrun import DagRun
+        from sqlalchemy import select
+
+        query = select(DagRun.queued_at).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        return session.scalar(query) - timedelta(minutes=1)
+
+
+class Broken(BaseDeadlineReference):
+    def _evaluate_with(self, *, session, **kwargs):
+        raise ValueError("the sundial is in the shade")
+
+
+class OwnReferences(AirflowPlugin):
+    name = "own_references"
+    deadline_references = [Queued, Broken]
