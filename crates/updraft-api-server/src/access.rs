@@ -19,6 +19,8 @@ pub(crate) enum Access {
     Pool(Verb),
     Connection,
     Variable,
+    /// The settings.
+    Config,
     /// Import errors, jobs, plugins, providers.
     View,
 }
@@ -31,7 +33,9 @@ impl Role {
                 Self::Viewer
             }
             Access::Dag(Verb::Write) => Self::User,
-            Access::Pool(Verb::Write) | Access::Connection | Access::Variable => Self::Op,
+            Access::Pool(Verb::Write) | Access::Connection | Access::Variable | Access::Config => {
+                Self::Op
+            }
         };
         self >= least
     }
@@ -54,6 +58,7 @@ mod tests {
             ("pool write", Access::Pool(Verb::Write), "op admin"),
             ("connection", Access::Connection, "op admin"),
             ("variable", Access::Variable, "op admin"),
+            ("config", Access::Config, "op admin"),
             ("view", Access::View, "viewer user op admin"),
         ];
         for (name, access, allowed) in all {

@@ -177,6 +177,14 @@ impl Call {
             .find(|kind| accept.contains(kind.split(';').next().unwrap_or(kind)))
     }
 
+    /// `application/json` or `text/plain`, whichever the client wants.
+    pub(crate) fn json_or_text(&self) -> Result<&'static str, ApiError> {
+        self.accepted(&["application/json", "text/plain"])
+            .ok_or_else(|| {
+                ApiError::not_acceptable("Only application/json or text/plain is supported")
+            })
+    }
+
     /// A connection to read with.
     pub(crate) async fn reader(&self) -> Result<Reader, ApiError> {
         Ok(self.state.store().read().await?)
@@ -285,6 +293,16 @@ pub(crate) fn bytes_answer(
     let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
+}
+
+/// 200 with text.
+pub(crate) fn text_answer(text: String) -> Response {
+    bytes_answer(StatusCode::OK, text, "text/plain; charset=utf-8")
+}
+
+/// 202 with JSON.
+pub(crate) fn accepted<T: Serialize>(value: &T) -> Answer {
+    json_answer(StatusCode::ACCEPTED, value)
 }
 
 /// 204.

@@ -1,7 +1,6 @@
 //! Connections.
 
 use serde_json::Value;
-use updraft_config::ConnectionTest;
 use updraft_model::connection::Connection;
 use updraft_rest_api::admin::{ConnectionBody, ConnectionCollectionResponse, ConnectionResponse};
 use updraft_rest_api::mask::{MASK, unmasked};
@@ -87,7 +86,11 @@ pub(crate) async fn patch(call: Call) -> Answer {
 }
 
 /// Takes the named fields over. A secret that comes back as it was shown stays as it is stored.
-fn patched(mut stored: Connection, body: ConnectionBody, fields: &[String]) -> Connection {
+pub(crate) fn patched(
+    mut stored: Connection,
+    body: ConnectionBody,
+    fields: &[String],
+) -> Connection {
     for field in fields {
         match field.as_str() {
             "conn_type" => stored.conn_type.clone_from(&body.conn_type),
@@ -136,21 +139,6 @@ pub(crate) async fn delete(call: Call) -> Answer {
     } else {
         Err(not_found(id))
     }
-}
-
-/// `POST /connections/test`: only where the administrator allows it.
-pub(crate) async fn test(call: Call) -> Answer {
-    if call.state.settings().core.test_connection != ConnectionTest::Enabled {
-        return Err(ApiError::forbidden(
-            "Testing connections is disabled in Airflow configuration. Contact your deployment \
-             admin to enable it.",
-        ));
-    }
-    call.read::<ConnectionBody>()?;
-    Err(ApiError::new(
-        axum::http::StatusCode::NOT_IMPLEMENTED,
-        "Testing a connection needs its Python hook, which the API server does not run",
-    ))
 }
 
 /// `PATCH /connections`.

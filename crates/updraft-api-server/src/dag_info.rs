@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::StatusCode;
 use serde_json::Value;
 use updraft_model::dag::DagVersion;
 use updraft_model::filter::Page;
@@ -21,7 +20,7 @@ use updraft_store::listing::{
     DagTagFilter, DagVersionFilter, DagWarningFilter, ImportErrorFilter, ListError,
 };
 
-use crate::call::{ANY, Answer, Call, bytes_answer, dag_not_found, ok};
+use crate::call::{ANY, Answer, Call, dag_not_found, ok, text_answer};
 use crate::error::ApiError;
 
 /// Kinds of warnings.
@@ -135,10 +134,7 @@ pub(crate) async fn get_source(call: Call) -> Answer {
     let mut query = call.query();
     let number = query.integer("version_number");
     query.finish()?;
-    let kind = call.accepted(&["application/json", "text/plain"]);
-    let kind = kind.ok_or_else(|| {
-        ApiError::not_acceptable("Only application/json or text/plain is supported")
-    })?;
+    let kind = call.json_or_text()?;
     let dag_id = call.dag_id();
     let mut reader = call.reader().await?;
     let version = match number {
@@ -152,11 +148,7 @@ pub(crate) async fn get_source(call: Call) -> Answer {
     let found = version.zip(source);
     let (version, content) = found.ok_or_else(|| source_not_found(&dag_id, number))?;
     if kind == "text/plain" {
-        return Ok(bytes_answer(
-            StatusCode::OK,
-            content,
-            "text/plain; charset=utf-8",
-        ));
+        return Ok(text_answer(content));
     }
     let mut names = names_of(&mut reader, vec![dag_id.clone()]).await?;
     ok(&DagSourceResponse {

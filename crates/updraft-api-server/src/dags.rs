@@ -12,7 +12,7 @@ use updraft_rest_api::dag::{
 };
 use updraft_rest_api::query::Query;
 use updraft_rest_api::{task, value};
-use updraft_store::listing::{DagFilter, TaskInstanceFilter};
+use updraft_store::listing::{DagFilter, FavoriteFilter, TaskInstanceFilter};
 use updraft_store::{ParseRequest, Store};
 
 use crate::call::{Answer, Call, bytes_answer, dag_not_found, json_bytes, no_content, ok};
@@ -26,9 +26,13 @@ const PAUSE_ONLY: &str = "Only `is_paused` field can be updated through the REST
 pub(crate) async fn list(call: Call) -> Answer {
     let mut query = call.query();
     let page = call.page(&mut query);
-    let filter = read_filter(&mut query);
+    let filter = read_filter(&call, &mut query);
     query.finish()?;
-    let key = format!("dags?{}", call.raw_query);
+    let mut key = format!("dags?{}", call.raw_query);
+    if let Some(favorites) = &filter.favorites {
+        // No query has this sign.
+        key = format!("{key}#{}", favorites.user_id);
+    }
     let state = &call.state;
     let bytes = state
         .pages()
@@ -90,7 +94,7 @@ pub(crate) async fn details(call: Call) -> Answer {
         default_args: Some(or_empty(&raw["default_args"])),
         rerun_with_latest_version: attributes.rerun_with_latest_version,
         owner_links: Some(or_empty(&raw["owner_links"])),
-        is_favorite: false,
+        is_favorite: reader.is_favorite(&call.user.name, &dag_id).await?,
         active_runs_count: reader.count_active_runs(&dag_id).await?,
         concurrency: dag.max_active_tasks,
         latest_dag_version: Some(DagVersionResponse::new(&version, &display_name(&dag))),
@@ -134,7 +138,7 @@ pub(crate) async fn patch_all(call: Call) -> Answer {
     let body = patch_body(&call)?;
     let mut query = call.query();
     let page = call.page(&mut query);
-    let filter = read_filter(&mut query);
+    let filter = read_filter(&call, &mut query);
     query.finish()?;
     let names_any = filter.dag_id.anywhere.is_some() || filter.dag_id.prefix.is_some();
     let page = Page {
@@ -257,7 +261,7 @@ fn missing(dag_id: &DagId) -> ApiError {
     ApiError::not_found(format!("Dag with id: {dag_id} was not found"))
 }
 
-fn read_filter(query: &mut Query) -> DagFilter {
+fn read_filter(call: &Call, query: &mut Query) -> DagFilter {
     let state = value::one_of(DagRunState::ALL, DagRunState::as_str);
     let match_mode = query.read("tags_match_mode", value::literal(&["any", "all"]));
     DagFilter {
@@ -279,5 +283,9 @@ fn read_filter(query: &mut Query) -> DagFilter {
         has_asset_schedule: query.boolean("has_asset_schedule"),
         asset_dependency: query.text("asset_dependency"),
         timetable_type: query.texts("timetable_type"),
+        favorites: query.boolean("is_favorite").map(|wanted| FavoriteFilter {
+            user_id: call.user.name.clone(),
+            wanted,
+        }),
     }
 }

@@ -2,14 +2,14 @@
 
 use updraft_rest_api::contract;
 
-use crate::access::Access::{Connection, Dag, Open, Pool, Variable, View};
+use crate::access::Access::{Config, Connection, Dag, Open, Pool, Variable, View};
 use crate::access::Verb::{Read, Write};
 use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
-    auth, backfills, connections, dag_info, dag_run_changes, dag_runs, dags, event_logs, hitl,
-    links, logs, plugins, pools, run_wait, service, task_instance_changes, task_instances,
-    variables, xcoms,
+    auth, backfills, config, connection_tests, connections, dag_info, dag_run_changes, dag_runs,
+    dags, event_logs, favorites, hitl, links, logs, plugins, pools, run_wait, service,
+    task_instance_changes, task_instances, variables, xcoms,
 };
 
 /// Where a run is.
@@ -57,6 +57,8 @@ fn add_dags(t: &mut Table) {
     t.add(Op::get("/api/v2/dags/{dag_id}", "get_dag", Dag(Read)), dags::get);
     t.add(Op::patch("/api/v2/dags/{dag_id}", "patch_dag", Dag(Write)).audited(), dags::patch);
     t.add(Op::delete("/api/v2/dags/{dag_id}", "delete_dag", Dag(Write)).audited(), dags::delete);
+    t.add(Op::post("/api/v2/dags/{dag_id}/favorite", "favorite_dag", Dag(Read)).audited(), favorites::add);
+    t.add(Op::post("/api/v2/dags/{dag_id}/unfavorite", "unfavorite_dag", Dag(Read)).audited(), favorites::remove);
     t.add(Op::get("/api/v2/dags/{dag_id}/details", "get_dag_details", Dag(Read)), dags::details);
     t.add(Op::put("/api/v2/parseDagFile/{file_token}", "reparse_dag_file", Dag(Write)).audited(), dags::parse_file);
     t.add(Op::get("/api/v2/dagTags", "get_dag_tags", Dag(Read)), dag_info::list_tags);
@@ -149,10 +151,15 @@ fn add_admin(t: &mut Table) {
     t.add(Op::get("/api/v2/connections", "get_connections", Connection), connections::list);
     t.add(Op::post("/api/v2/connections", "post_connection", Connection).audited(), connections::create);
     t.add(Op::patch("/api/v2/connections", "bulk_connections", Connection).audited(), connections::bulk);
-    t.add(Op::post("/api/v2/connections/test", "test_connection", Connection), connections::test);
+    t.add(Op::post("/api/v2/connections/test", "test_connection", Connection), connection_tests::test);
+    // Who may test what is told by the handler, in Airflow's words.
+    t.add(Op::get("/api/v2/connections/enqueue-test", "get_connection_test", View), connection_tests::get);
+    t.add(Op::post("/api/v2/connections/enqueue-test", "enqueue_connection_test", View).audited(), connection_tests::enqueue);
     t.add(Op::get("/api/v2/connections/{connection_id}", "get_connection", Connection), connections::get);
     t.add(Op::patch("/api/v2/connections/{connection_id}", "patch_connection", Connection).audited(), connections::patch);
     t.add(Op::delete("/api/v2/connections/{connection_id}", "delete_connection", Connection).audited(), connections::delete);
+    t.add(Op::get("/api/v2/config", "get_config", Config), config::list);
+    t.add(Op::get("/api/v2/config/section/{section}/option/{option}", "get_config_value", Config), config::get);
     t.add(Op::get("/api/v2/eventLogs", "get_event_logs", Dag(Read)), event_logs::list);
     t.add(Op::get("/api/v2/eventLogs/{event_log_id}", "get_event_log", Dag(Read)), event_logs::get);
     t.add(Op::get("/api/v2/jobs", "get_jobs", View), event_logs::list_jobs);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use updraft_config::{ApiAuthConfig, ApiConfig, CoreConfig, LoggingConfig};
+use updraft_config::{ApiAuthConfig, ApiConfig, CoreConfig, LoggingConfig, Values};
 use updraft_dag_run::RunRules;
 use updraft_plugins::Plugins;
 use updraft_runtime::{Clock, Ids, Tasks};
@@ -25,6 +25,10 @@ pub struct ApiSettings {
     pub api_auth: ApiAuthConfig,
     pub core: CoreConfig,
     pub logging: LoggingConfig,
+    /// Every setting as text, for those who may see the configuration.
+    pub values: Values,
+    /// `[connection_test] timeout`.
+    pub connection_test_timeout: Duration,
     /// What a Dag run may be.
     pub run_rules: RunRules,
     pub health: HealthThresholds,

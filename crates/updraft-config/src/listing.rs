@@ -88,7 +88,7 @@ impl Values {
     }
 
     /// Sections of the table, then those that only the file has.
-    fn listed_sections(&self, flags: &ListOptions) -> Vec<&str> {
+    pub(crate) fn listed_sections(&self, flags: &ListOptions) -> Vec<&str> {
         let table = self.table();
         let known = table.sections().filter(|section| {
             !flags.exclude_providers || table.options(section).any(|(_, it)| it.provider.is_none())
@@ -105,7 +105,7 @@ impl Values {
     }
 
     /// Options of the table, then those that only the file has.
-    fn listed_keys(&self, section: &str, flags: &ListOptions) -> Vec<&str> {
+    pub(crate) fn listed_keys(&self, section: &str, flags: &ListOptions) -> Vec<&str> {
         let known = self
             .table()
             .options(section)

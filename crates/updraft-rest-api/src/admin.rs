@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use updraft_model::connection::Connection;
+use updraft_model::connection_test::{ConnectionTest, ConnectionTestState};
 use updraft_model::event_log::EventLog;
 use updraft_model::job::Job;
 use updraft_model::pool::{Pool, PoolUsage};
@@ -277,6 +278,64 @@ impl ConnectionBody {
             port: self.port,
             extra: self.extra,
             team_name: None,
+        }
+    }
+}
+
+/// The body that has a connection tested by an executor.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionTestRequestBody {
+    pub connection: ConnectionBody,
+    /// Store the connection when it works.
+    pub commit_on_success: bool,
+    pub executor: Option<String>,
+    pub queue: Option<String>,
+}
+
+impl Body for ConnectionTestRequestBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            connection: ConnectionBody::read(fields),
+            commit_on_success: fields.or("commit_on_success", false, value::boolean),
+            executor: fields.optional("executor", value::text),
+            queue: fields.optional("queue", value::text),
+        }
+    }
+}
+
+/// How a test ended that its client waited for.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectionTestResponse {
+    pub status: bool,
+    pub message: String,
+}
+
+/// A test that waits; `token` is the key to its result.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectionTestQueuedResponse {
+    pub token: String,
+    pub connection_id: String,
+    pub state: ConnectionTestState,
+}
+
+/// How far a test has come.
+#[derive(Clone, Debug, Serialize)]
+pub struct AsyncConnectionTestResponse {
+    pub token: String,
+    pub connection_id: String,
+    pub state: ConnectionTestState,
+    pub result_message: Option<String>,
+    pub created_at: ApiTime,
+}
+
+impl From<ConnectionTest> for AsyncConnectionTestResponse {
+    fn from(test: ConnectionTest) -> Self {
+        Self {
+            token: test.token,
+            connection_id: test.connection.conn_id,
+            state: test.state,
+            result_message: test.result_message,
+            created_at: ApiTime(test.created_at),
         }
     }
 }

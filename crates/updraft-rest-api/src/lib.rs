@@ -10,6 +10,7 @@
 pub mod admin;
 pub mod backfill;
 pub mod bulk;
+pub mod config;
 pub mod contract;
 pub mod dag;
 pub mod dag_run;

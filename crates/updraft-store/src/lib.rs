@@ -39,6 +39,7 @@ mod clear;
 mod connection;
 mod connection_test;
 mod dag;
+mod dag_favorite;
 mod dag_run;
 mod deadline;
 mod dialect;

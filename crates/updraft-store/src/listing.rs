@@ -23,7 +23,9 @@ mod xcom;
 pub use admin::{ConnectionFilter, EventLogFilter, JobFilter, PoolFilter, VariableFilter};
 pub use backfill::BackfillFilter;
 pub use cursor::{Cursor, CursorValue};
-pub use dag::{DagFilter, DagRunCount, DagTagFilter, DagWarningFilter, ImportErrorFilter};
+pub use dag::{
+    DagFilter, DagRunCount, DagTagFilter, DagWarningFilter, FavoriteFilter, ImportErrorFilter,
+};
 pub use dag_run::DagRunFilter;
 pub use data_version::DataVersion;
 pub use hitl::HitlDetailFilter;

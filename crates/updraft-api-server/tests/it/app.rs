@@ -190,6 +190,8 @@ fn settings(home: &TempDir, config: &str) -> ApiSettings {
         api: settings.api,
         api_auth: settings.api_auth,
         logging: settings.logging,
+        values: settings.values,
+        connection_test_timeout: settings.connection_test.timeout,
         run_rules: RunRules {
             allowed_run_id_pattern: settings.scheduler.allowed_run_id_pattern,
             allow_double_dot_in_ids: settings.core.allow_double_dot_in_ids,

@@ -4,8 +4,11 @@
 
 mod app;
 mod bad_input;
+mod config;
+mod connection_tests;
 mod contract;
 mod dag_list;
+mod favorites;
 mod golden;
 mod hitl;
 mod logs;

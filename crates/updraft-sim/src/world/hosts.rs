@@ -598,6 +598,8 @@ fn api_settings(folder: &Path) -> ApiSettings {
         api: settings.api,
         api_auth: settings.api_auth,
         logging: settings.logging,
+        values: settings.values,
+        connection_test_timeout: settings.connection_test.timeout,
         run_rules: run_rules(),
         health: HealthThresholds {
             scheduler: settings.scheduler.health_check_threshold,

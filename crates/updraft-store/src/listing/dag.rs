@@ -72,6 +72,15 @@ pub struct DagFilter {
     /// Part of the name or URI of an asset that the Dag is scheduled on.
     pub asset_dependency: Option<String>,
     pub timetable_type: Vec<String>,
+    /// The favourites of a user, or all others.
+    pub favorites: Option<FavoriteFilter>,
+}
+
+/// Whose favourites are meant, and whether they are wanted or left out.
+#[derive(Clone, Debug)]
+pub struct FavoriteFilter {
+    pub user_id: String,
+    pub wanted: bool,
 }
 
 /// Which tags are listed.
@@ -309,6 +318,14 @@ fn narrow_by_relations(select: &mut Select, filter: &DagFilter) {
         select.require(format!(
             "{not}EXISTS (SELECT 1 FROM dag_schedule_asset_reference s \
               WHERE s.dag_id = dag.dag_id)"
+        ));
+    }
+    if let Some(FavoriteFilter { user_id, wanted }) = &filter.favorites {
+        let not = if *wanted { "" } else { "NOT " };
+        let user = select.text(user_id);
+        select.require(format!(
+            "{not}EXISTS (SELECT 1 FROM dag_favorite f \
+              WHERE f.dag_id = dag.dag_id AND f.user_id = {user})"
         ));
     }
     if let Some(asset) = &filter.asset_dependency {

@@ -5,8 +5,8 @@ use updraft_model::filter::{Page, Pattern, Range};
 use updraft_model::{DagRunState, DagRunType, TaskInstanceState as S};
 use updraft_store::listing::{
     ConnectionFilter, DagFilter, DagRunFilter, DagTagFilter, DagVersionFilter, DagWarningFilter,
-    DataVersion, EventLogFilter, ImportErrorFilter, JobFilter, ListError, PoolFilter,
-    TaskInstanceFilter, VariableFilter, XComFilter,
+    DataVersion, EventLogFilter, FavoriteFilter, ImportErrorFilter, JobFilter, ListError,
+    PoolFilter, TaskInstanceFilter, VariableFilter, XComFilter,
 };
 use updraft_store::{Dialect, NewEventLog, RunKey, Store};
 
@@ -69,7 +69,29 @@ async fn seed(store: &Store) {
     };
     tx.write_event_log(&log).await.unwrap();
     tx.ensure_default_pool(4).await.unwrap();
+    assert!(tx.add_favorite("ann", &dag_id()).await.unwrap());
     tx.commit().await.unwrap();
+}
+
+fn favorites(user: &str, wanted: bool) -> Option<FavoriteFilter> {
+    Some(FavoriteFilter {
+        user_id: user.to_owned(),
+        wanted,
+    })
+}
+
+#[test]
+fn a_favourite_is_one_users_and_only_once() {
+    on_each_backend(async |store| {
+        seed(&store).await;
+        let mut tx = store.write().await.unwrap();
+        assert!(!tx.add_favorite("ann", &dag_id()).await.unwrap());
+        assert!(tx.is_favorite("ann", &dag_id()).await.unwrap());
+        assert!(!tx.is_favorite("bob", &dag_id()).await.unwrap());
+        assert!(!tx.remove_favorite("bob", &dag_id()).await.unwrap());
+        assert!(tx.remove_favorite("ann", &dag_id()).await.unwrap());
+        assert!(!tx.is_favorite("ann", &dag_id()).await.unwrap());
+    });
 }
 
 #[test]
@@ -96,6 +118,7 @@ fn every_filter_of_the_dag_list_narrows_it() {
             has_asset_schedule: Some(false),
             asset_dependency: None,
             timetable_type: vec!["CronTriggerTimetable".to_owned()],
+            favorites: favorites("ann", true),
         };
         let orders = "-dag_id dag_display_name next_dagrun last_run_state last_run_start_date";
         let listed = reader
@@ -104,7 +127,7 @@ fn every_filter_of_the_dag_list_narrows_it() {
             .unwrap();
         assert_eq!(listed.total, 1);
         assert_eq!(listed.rows[0].tags, ["etl", "nightly"]);
-        let spoilt: [fn(&mut DagFilter); 8] = [
+        let spoilt: [fn(&mut DagFilter); 10] = [
             |filter| filter.tags.push("other".to_owned()),
             |filter| filter.owners = vec!["100%".to_owned()],
             |filter| filter.dag_id = pattern("%x%", "~"),
@@ -113,6 +136,8 @@ fn every_filter_of_the_dag_list_narrows_it() {
             |filter| filter.dag_run_start_date = since(500),
             |filter| filter.has_asset_schedule = Some(true),
             |filter| filter.asset_dependency = Some("a_b".to_owned()),
+            |filter| filter.favorites = favorites("ann", false),
+            |filter| filter.favorites = favorites("bob", true),
         ];
         for (index, spoil) in spoilt.iter().enumerate() {
             let mut filter = matching.clone();

@@ -345,6 +345,8 @@ pub(super) fn api(
         api_auth: settings.api_auth.clone(),
         core: settings.core.clone(),
         logging: settings.logging.clone(),
+        values: settings.values.clone(),
+        connection_test_timeout: settings.connection_test.timeout,
         run_rules: run_rules(settings),
         health: HealthThresholds {
             scheduler: settings.scheduler.health_check_threshold,

@@ -1,4 +1,5 @@
 //! People: tasks that wait for them, and what is told to them.
 
+mod connections;
 mod deadlines;
 mod hitl;
