@@ -2,4 +2,5 @@
 
 mod connections;
 mod deadlines;
+mod failures;
 mod hitl;
