@@ -3,7 +3,8 @@
 use jiff::tz::Offset;
 use tracing::error;
 use updraft_execution::{
-    BackfillError, BackfillRules, BackfillWish, Filler, create_backfill, preview_backfill,
+    BackfillError, BackfillRules, BackfillWish, DateFinder, Filler, create_backfill,
+    preview_backfill,
 };
 use updraft_model::DagId;
 use updraft_model::backfill::Backfill;
@@ -21,6 +22,7 @@ use updraft_store::listing::BackfillFilter;
 use crate::call::{Answer, Call, ok};
 use crate::dag_info::names_of;
 use crate::error::ApiError;
+use crate::state::ApiState;
 
 /// `GET /backfills`: those of one Dag.
 pub(crate) async fn list(call: Call) -> Answer {
@@ -112,7 +114,7 @@ pub(crate) async fn create(call: Call) -> Answer {
     };
     let wish = wish_of(&call, body);
     let now = state.clock().now();
-    let created = create_backfill(state.store(), state.tasks(), &wish, &rules, now).await;
+    let created = create_backfill(state.store(), &dates(state), &wish, &rules, now).await;
     let backfill = created.map_err(|error| refusal(error, &wish.dag_id))?;
     let filler = Filler {
         store: state.store(),
@@ -129,15 +131,22 @@ pub(crate) async fn create(call: Call) -> Answer {
 pub(crate) async fn dry_run(call: Call) -> Answer {
     let body = read_body(&call)?;
     let wish = wish_of(&call, body);
-    let mut reader = call.reader().await?;
-    let now = call.state.clock().now();
-    let ticks = preview_backfill(&mut reader, call.state.tasks(), &wish, now).await;
+    let state = &call.state;
+    let now = state.clock().now();
+    let ticks = preview_backfill(state.store(), &dates(state), &wish, now).await;
     let ticks = ticks.map_err(|error| refusal(error, &wish.dag_id))?;
     let backfills: Vec<DryRunBackfillResponse> = ticks.into_iter().map(Into::into).collect();
     ok(&DryRunBackfillCollectionResponse {
         total_entries: backfills.len(),
         backfills,
     })
+}
+
+fn dates(state: &ApiState) -> DateFinder<'_> {
+    DateFinder {
+        tasks: state.tasks(),
+        python: state.settings().plugins.as_ref(),
+    }
 }
 
 /// Quirk: who may backfill which Dag is asked before the body is looked at as a whole.
@@ -189,6 +198,7 @@ fn refusal(error: BackfillError, dag_id: &DagId) -> ApiError {
         | BackfillError::Run(_)
         | BackfillError::Timetable(_)
         | BackfillError::TooMany => ApiError::unprocessable(error.to_string()),
+        BackfillError::Python(error) => error.into(),
         BackfillError::Store(error) => error.into(),
     }
 }

@@ -20,9 +20,10 @@ use updraft_planning::backfill::{
     BackfillAction, BackfillRequest, BackfillView, ExistingRun, check_backfill, check_dry_run,
     nothing_to_do, plan_backfill, plan_entry,
 };
+use updraft_plugins::Plugins;
 use updraft_runtime::Tasks;
 use updraft_store::{Error as StoreError, Reader, Store};
-use updraft_timetable::Timetable;
+use updraft_timetable::{DagRunInfo, Error as TimetableError, Timetable};
 
 use crate::structures::Structures;
 
@@ -45,6 +46,14 @@ pub struct BackfillWish {
     pub triggering_user_name: Option<String>,
 }
 
+/// Who finds the dates of a backfill.
+#[derive(Clone, Copy, Debug)]
+pub struct DateFinder<'a> {
+    pub tasks: &'a Tasks,
+    /// Asked for timetables of plugins; without it, a backfill of theirs is refused.
+    pub python: Option<&'a Plugins>,
+}
+
 /// Settings that a backfill depends on.
 #[derive(Clone, Debug)]
 pub struct BackfillRules {
@@ -63,7 +72,9 @@ pub enum BackfillError {
     #[error(transparent)]
     Run(#[from] Refusal),
     #[error(transparent)]
-    Timetable(#[from] updraft_timetable::Error),
+    Timetable(#[from] TimetableError),
+    #[error(transparent)]
+    Python(#[from] updraft_plugins::Error),
     #[error(
         "more than {BACKFILL_DATES_MAX} runs lie between both dates; fill them with several backfills"
     )]
@@ -77,12 +88,12 @@ pub enum BackfillError {
 /// # Errors
 /// Why there would be no backfill.
 pub async fn preview_backfill(
-    reader: &mut Reader,
-    tasks: &Tasks,
+    store: &Store,
+    dates: &DateFinder<'_>,
     wish: &BackfillWish,
     now: Timestamp,
 ) -> Result<Vec<BackfillTick>, BackfillError> {
-    let (dag, timetable) = load_dag(reader, &wish.dag_id).await?;
+    let (dag, timetable) = load_dag(&mut store.read().await?, &wish.dag_id).await?;
     let view = BackfillView {
         dag: &dag,
         timetable_is_periodic: timetable.periodic(),
@@ -90,10 +101,10 @@ pub async fn preview_backfill(
     };
     check_dry_run(&wish.request, &view, now)?;
     check_conf(&dag, wish)?;
-    let ticks = ticks_of(tasks, timetable, wish, now).await?;
+    let ticks = ticks_of(dates, &dag, timetable, wish, now).await?;
     let entries = plan_backfill(wish.request.order, ticks, now);
     let ticks: Vec<BackfillTick> = entries.into_iter().map(|entry| entry.tick).collect();
-    let existing = existing_runs(reader, &wish.dag_id, &ticks).await?;
+    let existing = existing_runs(&mut store.read().await?, &wish.dag_id, &ticks).await?;
     let is_made = |(tick, run): &(BackfillTick, Option<ExistingRun>)| {
         let action = plan_entry(tick, run.as_ref(), wish.request.reprocess);
         !matches!(action, BackfillAction::Skip(_))
@@ -108,7 +119,7 @@ pub async fn preview_backfill(
 /// Why there is no backfill.
 pub async fn create_backfill(
     store: &Store,
-    tasks: &Tasks,
+    dates: &DateFinder<'_>,
     wish: &BackfillWish,
     rules: &BackfillRules,
     now: Timestamp,
@@ -124,7 +135,7 @@ pub async fn create_backfill(
     drop(reader);
     check_backfill(&wish.request, &view, now)?;
     check_conf(&dag, wish)?;
-    let ticks = ticks_of(tasks, timetable, wish, now).await?;
+    let ticks = ticks_of(dates, &dag, timetable, wish, now).await?;
     let entries = plan_backfill(wish.request.order, ticks, now);
     let first = entries
         .first()
@@ -192,40 +203,99 @@ fn check_conf(dag: &SerializedDag, wish: &BackfillWish) -> Result<(), Refusal> {
 /// The runs of the timetable between both dates. A timetable that fails on the way has no more of
 /// them, as in Airflow.
 async fn ticks_of(
-    tasks: &Tasks,
+    dates: &DateFinder<'_>,
+    dag: &SerializedDag,
     timetable: Timetable,
     wish: &BackfillWish,
     now: Timestamp,
 ) -> Result<Vec<BackfillTick>, BackfillError> {
     let (from, to) = (wish.request.from_date.at, wish.request.to_date.at);
-    let dag_id = wish.dag_id.clone();
-    tasks
-        .blocking(move || {
-            let mut ticks = Vec::new();
-            for info in timetable.dagrun_infos_between(from, to, now) {
-                let info = match info {
-                    Ok(info) => info,
-                    Err(error) if ticks.is_empty() => return Err(error.into()),
-                    Err(error) => {
-                        warn!(%dag_id, %error, "a timetable failed on the way; the backfill ends there");
-                        break;
-                    }
-                };
-                if ticks.len() >= BACKFILL_DATES_MAX {
-                    return Err(BackfillError::TooMany);
-                }
-                ticks.push(BackfillTick {
-                    run_after: info.run_after,
-                    data_interval: info
-                        .data_interval
-                        .map(|interval| (interval.start, interval.end)),
-                    partition_key: info.partition_key,
-                    partition_date: info.partition_date,
-                });
+    let found = dates
+        .tasks
+        .blocking(move || built_in_ticks(&timetable, from, to, now))
+        .await;
+    let found = match (found, dates.python) {
+        (
+            Err(BackfillError::Timetable(TimetableError::NeedsPython { class_path })),
+            Some(python),
+        ) => custom_ticks(python, dag, &class_path, (from, to)).await,
+        (found, _) => found,
+    };
+    let found = found?;
+    if let Some(problem) = &found.problem {
+        let dag_id = &wish.dag_id;
+        warn!(%dag_id, problem, "a timetable failed on the way; the backfill ends there");
+    }
+    Ok(found.ticks)
+}
+
+/// Runs of a timetable, and why there are no more of them if it failed on the way.
+#[derive(Default)]
+struct Found {
+    ticks: Vec<BackfillTick>,
+    problem: Option<String>,
+}
+
+fn built_in_ticks(
+    timetable: &Timetable,
+    from: Timestamp,
+    to: Timestamp,
+    now: Timestamp,
+) -> Result<Found, BackfillError> {
+    let mut found = Found::default();
+    for info in timetable.dagrun_infos_between(from, to, now) {
+        let info = match info {
+            Ok(info) => info,
+            Err(error) if found.ticks.is_empty() => return Err(error.into()),
+            Err(error) => {
+                found.problem = Some(error.to_string());
+                break;
             }
-            Ok(ticks)
-        })
-        .await
+        };
+        if found.ticks.len() >= BACKFILL_DATES_MAX {
+            return Err(BackfillError::TooMany);
+        }
+        found.ticks.push(tick_of(info));
+    }
+    Ok(found)
+}
+
+/// What a class of the user says.
+async fn custom_ticks(
+    python: &Plugins,
+    dag: &SerializedDag,
+    class_path: &str,
+    dates: (Timestamp, Timestamp),
+) -> Result<Found, BackfillError> {
+    let timetable = &dag.attributes().timetable;
+    let between = python
+        .dagruns_between(timetable, class_path, dates, BACKFILL_DATES_MAX)
+        .await?;
+    if between.is_cut {
+        return Err(BackfillError::TooMany);
+    }
+    match between.problem {
+        Some(error) if between.runs.is_empty() => Err(error.into()),
+        problem => Ok(Found {
+            ticks: between
+                .runs
+                .into_iter()
+                .map(|run| tick_of(run.info))
+                .collect(),
+            problem: problem.map(|error| error.to_string()),
+        }),
+    }
+}
+
+fn tick_of(info: DagRunInfo) -> BackfillTick {
+    BackfillTick {
+        run_after: info.run_after,
+        data_interval: info
+            .data_interval
+            .map(|interval| (interval.start, interval.end)),
+        partition_key: info.partition_key,
+        partition_date: info.partition_date,
+    }
 }
 
 /// The latest run at each tick, in the order of the ticks.

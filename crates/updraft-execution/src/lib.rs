@@ -23,7 +23,7 @@ mod structures;
 
 pub use answer::{AnswerOptions, Asker, TaskAsker, answer};
 pub use backfill::{
-    BACKFILL_DATES_MAX, BackfillError, BackfillRules, BackfillWish, Filler, Progress,
+    BACKFILL_DATES_MAX, BackfillError, BackfillRules, BackfillWish, DateFinder, Filler, Progress,
     create_backfill, preview_backfill,
 };
 pub use burial::{bury, fail_fast, release_restarting};

@@ -11,7 +11,7 @@ pub enum Error {
     #[error("`{asked}` raised in {doing}: {kind}: {message}")]
     Raised {
         asked: String,
-        doing: &'static str,
+        doing: String,
         /// Class of the exception.
         kind: String,
         message: String,

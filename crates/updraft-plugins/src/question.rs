@@ -34,8 +34,8 @@ impl Question {
 
     pub(crate) fn raised(&self, raised: Raised) -> Error {
         Error::Raised {
-            asked: self.asked.to_string(),
-            doing: self.doing,
+            asked: raised.by.unwrap_or_else(|| self.asked.to_string()),
+            doing: raised.doing.unwrap_or_else(|| self.doing.to_owned()),
             kind: raised.kind,
             message: raised.message,
             traceback: raised.traceback,
@@ -96,6 +96,10 @@ pub(crate) struct AnswerFrame {
 /// What the user's code raised.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Raised {
+    /// Whose code raised, where one question asks several.
+    pub(crate) by: Option<String>,
+    /// The function of it.
+    pub(crate) doing: Option<String>,
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) message: String,

@@ -90,7 +90,7 @@ impl Plugins {
             let question = Question::new(
                 "SettleTaskInstances",
                 asked,
-                "get_weight or the hook",
+                "its say on a task instance",
                 &body,
             );
             let answer: SettleAnswer = self.ask(question.clone()).await?;

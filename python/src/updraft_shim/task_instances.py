@@ -38,7 +38,9 @@ class _GuardedRule:
         try:
             return int(self._rule.get_weight(ti))
         except Exception as error:
-            self.raised = raised(error)
+            kind = type(self._rule)
+            by = f"{kind.__module__}.{kind.__qualname__}"
+            self.raised = {**raised(error), "by": by, "doing": "get_weight"}
             return int(ti.task.priority_weight)
 
 

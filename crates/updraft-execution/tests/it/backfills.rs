@@ -3,7 +3,8 @@
 use jiff::tz::Offset;
 use serde_json::{Map, Value, json};
 use updraft_execution::{
-    BackfillError, BackfillRules, BackfillWish, Filler, Progress, create_backfill, preview_backfill,
+    BackfillError, BackfillRules, BackfillWish, DateFinder, Filler, Progress, create_backfill,
+    preview_backfill,
 };
 use updraft_model::backfill::{Backfill, BackfillOutcome, BackfillTick, ReprocessBehavior};
 use updraft_model::{DagRunState, DagRunTriggeredBy, DagRunType, TaskInstanceState as S};
@@ -32,18 +33,24 @@ fn wish(from: &str, to: &str) -> BackfillWish {
     }
 }
 
+fn dates(tasks: &Tasks) -> DateFinder<'_> {
+    DateFinder {
+        tasks,
+        python: None,
+    }
+}
+
 impl Scene {
     async fn create(&self, wish: &BackfillWish) -> Result<Backfill, BackfillError> {
         let rules = BackfillRules {
             run: self.rules.clone(),
             rerun_with_latest_version: None,
         };
-        create_backfill(&self.store, &Tasks::new(), wish, &rules, at(NOW)).await
+        create_backfill(&self.store, &dates(&Tasks::new()), wish, &rules, at(NOW)).await
     }
 
     async fn preview(&self, wish: &BackfillWish) -> Result<Vec<BackfillTick>, BackfillError> {
-        let mut reader = self.store.read().await.unwrap();
-        preview_backfill(&mut reader, &Tasks::new(), wish, at(NOW)).await
+        preview_backfill(&self.store, &dates(&Tasks::new()), wish, at(NOW)).await
     }
 
     fn filler(&self) -> Filler<'_> {

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use updraft_config::Settings;
 use updraft_dag_run::RunRules;
 use updraft_execution::{
-    BackfillError, BackfillRules, BackfillWish, Filler, create_backfill, preview_backfill,
+    BackfillError, BackfillRules, BackfillWish, DateFinder, Filler, create_backfill,
+    preview_backfill,
 };
 use updraft_model::backfill::{Backfill, BackfillTick, ReprocessBehavior};
 use updraft_model::filter::Page;
@@ -17,11 +18,13 @@ use updraft_planning::backfill::{
 use updraft_runtime::{Clock, Ids, Tasks};
 use updraft_store::listing::BackfillFilter;
 use updraft_store::{Reader, Store};
+use updraft_timetable::Error as TimetableError;
 
 use super::access::Access;
 use super::dags::conf_of;
 use super::dates::{iso, iso_or_empty, parse, spaced};
 use super::failure::{Failure, Outcome};
+use super::python::with_plugins;
 use super::user_name;
 use crate::output::{OutputArgs, Row, grid, python_text, remark, row, say, show, write};
 
@@ -127,11 +130,13 @@ async fn create(args: &CreateArgs, access: &Access) -> Outcome {
     let conf = args.dag_run_conf.as_deref().map(conf_of).transpose()?;
     let (settings, store) = access.settings_and_store().await?;
     let wish = wish_of(args, conf.flatten(), &settings)?;
-    let (tasks, clock) = (Tasks::new(), Clock::machine());
+    let clock = Clock::machine();
     if args.dry_run {
-        let mut reader = store.read().await?;
-        let ticks = preview_backfill(&mut reader, &tasks, &wish, clock.now()).await;
-        show_preview(args, &wish, &ticks.map_err(failure)?);
+        let ticks = with_dates(&settings, &store, async |dates| {
+            preview_backfill(&store, dates, &wish, clock.now()).await
+        })
+        .await?;
+        show_preview(args, &wish, &ticks);
         return Ok(());
     }
     let rules = BackfillRules {
@@ -142,8 +147,10 @@ async fn create(args: &CreateArgs, access: &Access) -> Outcome {
         },
         rerun_with_latest_version: settings.core.rerun_with_latest_version,
     };
-    let created = create_backfill(&store, &tasks, &wish, &rules, clock.now()).await;
-    let backfill = created.map_err(failure)?;
+    let backfill = with_dates(&settings, &store, async |dates| {
+        create_backfill(&store, dates, &wish, &rules, clock.now()).await
+    })
+    .await?;
     let ids = Ids::random();
     let filler = Filler {
         store: &store,
@@ -153,6 +160,31 @@ async fn create(args: &CreateArgs, access: &Access) -> Outcome {
     filler.fill(backfill.id, || clock.now()).await?;
     remark(&summary(&mut store.read().await?, &backfill).await?);
     Ok(())
+}
+
+/// Starts Python only where the timetable of a plugin has to be asked.
+async fn with_dates<T>(
+    settings: &Settings,
+    store: &Store,
+    work: impl AsyncFn(&DateFinder<'_>) -> Result<T, BackfillError>,
+) -> Result<T, Failure> {
+    let tasks = Tasks::new();
+    let dates = DateFinder {
+        tasks: &tasks,
+        python: None,
+    };
+    match work(&dates).await {
+        Err(BackfillError::Timetable(TimetableError::NeedsPython { .. })) => {}
+        done => return done.map_err(failure),
+    }
+    with_plugins(settings, Some(store.clone()), async |plugins| {
+        let dates = DateFinder {
+            tasks: &tasks,
+            python: Some(plugins),
+        };
+        work(&dates).await.map_err(failure)
+    })
+    .await
 }
 
 fn wish_of(
