@@ -72,6 +72,20 @@ impl Error {
         }
     }
 
+    /// Whose code it is about.
+    #[must_use]
+    pub fn asked(&self) -> &str {
+        match self {
+            Self::Raised { asked, .. }
+            | Self::TimedOut { asked, .. }
+            | Self::Died { asked, .. }
+            | Self::LeftAlone { asked, .. }
+            | Self::Nonsense { asked, .. }
+            | Self::NotReady { asked, .. }
+            | Self::Busy { asked, .. } => asked,
+        }
+    }
+
     /// The traceback, where there is one.
     #[must_use]
     pub fn traceback(&self) -> Option<&str> {

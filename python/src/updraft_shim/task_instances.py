@@ -29,34 +29,29 @@ def settle(question: Body) -> Body:
 class _GuardedRule:
     """A weight rule that may fail: who goes first must not keep all from going."""
 
-    def __init__(self, rule: Any) -> None:
-        self._rule = rule
+    def __init__(self, task: Any) -> None:
+        self._task = task
         self.raised: Body | None = None
 
     def get_weight(self, ti: Any) -> int:
-        """Return the weight, or that of the task alone when the rule raises."""
+        """Return the weight, or that of the task alone when there is no rule, or it raises."""
+        by = "weight_rule"
         try:
-            return int(self._rule.get_weight(ti))
+            rule = self._task.weight_rule
+            by = f"{type(rule).__module__}.{type(rule).__qualname__}"
+            return int(rule.get_weight(ti))
         except Exception as error:
-            kind = type(self._rule)
-            by = f"{kind.__module__}.{kind.__qualname__}"
             self.raised = {**raised(error), "by": by, "doing": "get_weight"}
             return int(ti.task.priority_weight)
 
 
 def _guarded(task: Any) -> tuple[Any, _GuardedRule]:
     """Copy a task with a guard around its weight rule, which is a property of its class."""
-    guarded, rule = copy.copy(task), _GuardedRule(_rule_of(task))
+    guarded, rule = copy.copy(task), _GuardedRule(task)
     kind: Any = type(task)
     guarded.__class__ = _guarded_class(kind)
     vars(guarded)["_updraft_rule"] = rule
     return guarded, rule
-
-
-def _rule_of(task: Any) -> Any:
-    # Airflow does not find the class of a mapped task's rule again, which is loaded already.
-    loaded = vars(task).get("partial_kwargs", {}).get("weight_rule")
-    return loaded if hasattr(loaded, "get_weight") else task.weight_rule
 
 
 @functools.cache

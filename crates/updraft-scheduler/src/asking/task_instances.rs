@@ -154,10 +154,15 @@ impl Context {
         let mut settlements = Vec::with_capacity(answers.len());
         let mut failed = Vec::new();
         let mut trouble = None;
-        let mut weight_trouble = None;
+        let mut weight_troubles = BTreeMap::new();
         for settled in answers {
             let Settled { id, fields, .. } = settled;
-            weight_trouble = weight_trouble.or(settled.weight_error);
+            if let Some(error) = settled.weight_error {
+                // Each rule is complained of once.
+                weight_troubles
+                    .entry(error.asked().to_owned())
+                    .or_insert(error);
+            }
             match fields {
                 Ok(fields) => settlements.push(TaskInstanceSettlement {
                     id,
@@ -175,7 +180,7 @@ impl Context {
                 }
             }
         }
-        if let Some(error) = weight_trouble {
+        for error in weight_troubles.into_values() {
             let RunKey { dag_id, run_id } = key;
             let traceback = error.traceback().unwrap_or_default();
             warn!(%dag_id, %run_id, %error, traceback, "{}", WITHOUT_RULE);

@@ -17,7 +17,7 @@ use updraft_plugins::{Plugins, PluginsOptions, SecretsBackend};
 use updraft_python::Zygote;
 use updraft_runtime::{Clock, Ids, OnExit, Tasks};
 use updraft_scheduler::{Asking, ListenerCaller};
-use updraft_store::Store;
+use updraft_store::{Dialect, Store};
 
 use super::options;
 
@@ -109,12 +109,12 @@ pub(super) async fn start_beside_scheduler(
     )
     .await?;
     tasks.spawn("scheduler.asking", OnExit::Log, asking.run());
-    let caller = ListenerCaller::new(
-        store.clone(),
-        plugins.clone(),
-        Clock::machine(),
-        Ids::random().alphanumeric(NAME_CHARS),
-    );
+    // Who is alone takes over at once from the process before it, which is dead.
+    let name = match store.dialect() {
+        Dialect::Sqlite => "the only one".to_owned(),
+        Dialect::Postgres => Ids::random().alphanumeric(NAME_CHARS),
+    };
+    let caller = ListenerCaller::new(store.clone(), plugins.clone(), Clock::machine(), name);
     tasks.spawn(
         "scheduler.listeners",
         OnExit::Log,
