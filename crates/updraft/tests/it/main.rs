@@ -13,5 +13,6 @@ mod database;
 mod home;
 mod listings;
 mod people;
+mod plugins;
 mod standalone;
 mod usage;
