@@ -29,7 +29,9 @@ pub(crate) fn not_for(asker: &str, request: &StoreRequest) -> Failure {
     rejected(400, &format!("{asker} cannot send `{name}`"))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes, on one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

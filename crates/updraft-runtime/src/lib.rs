@@ -11,10 +11,12 @@ mod dice;
 mod ids;
 mod log;
 mod tasks;
+mod timer;
 
 pub use clock::{Clock, SimulatedTime};
 pub use dice::Dice;
 pub use ids::Ids;
 pub use log::{LogFormat, init_log};
 pub use tasks::{OnExit, Tasks};
+pub use timer::{every, sleep_until};
 pub use tokio_util::sync::CancellationToken;

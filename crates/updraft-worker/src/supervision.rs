@@ -12,14 +12,14 @@ use nix::sys::signal::{Signal as UnixSignal, killpg};
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
-use updraft_python::{ChildExit, ChildHandle, ChildStatus};
-use updraft_runtime::{Clock, Tasks};
+use updraft_python::ChildHandle;
+use updraft_runtime::{Clock, Tasks, sleep_until};
 use updraft_task_comms::session::{
-    Conclusion, Effect, Event, ExitStatus, Moment, Signal, StopReason, StoreCall, TaskSession,
+    Conclusion, Effect, Event, Moment, Signal, StopReason, StoreCall, TaskSession,
 };
 
 use crate::rows::Rows;
-use updraft_execution::{Channels, LogFile};
+use updraft_execution::{Channels, Exit, LogFile};
 
 /// Everything that belongs to one running child.
 pub(crate) struct Supervision {
@@ -36,11 +36,6 @@ pub(crate) struct Supervision {
     concluded: bool,
     /// Answers of the store that are still to come.
     calls: FuturesUnordered<BoxFuture<'static, Event>>,
-}
-
-enum Exit {
-    Awaited(ChildExit),
-    Known,
 }
 
 impl Supervision {
@@ -196,28 +191,5 @@ impl Drop for Supervision {
         if !self.concluded {
             updraft_python::signal_tree(self.pid, &self.marker, UnixSignal::SIGKILL);
         }
-    }
-}
-
-impl Exit {
-    /// Waits for the end of the child, once.
-    async fn wait(&mut self) -> ExitStatus {
-        let Self::Awaited(exit) = self else {
-            return std::future::pending().await;
-        };
-        let report = exit.wait().await;
-        *self = Self::Known;
-        match report.status {
-            ChildStatus::Exited(code) => ExitStatus::Code(code),
-            ChildStatus::Signaled(signal) => ExitStatus::Signal(signal),
-            ChildStatus::Unknown => ExitStatus::Unknown,
-        }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
