@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use updraft_model::filter::Page;
+use updraft_model::job::Job;
 use updraft_model::serialized::{GroupChild, GroupIndex, SerializedDag};
 use updraft_model::task_instance::TaskInstance;
-use updraft_model::{DagId, DagVersionId, MapIndex, TaskId, TaskInstanceState};
+use updraft_model::{DagId, DagVersionId, JobId, MapIndex, TaskId, TaskInstanceState};
 use updraft_rest_api::admin::JobResponse;
 use updraft_rest_api::dag::DagVersionResponse;
 use updraft_rest_api::query::Query;
@@ -192,6 +193,12 @@ pub(crate) async fn responses(
         .filter_map(|ti| ti.trigger_id.map(|id| id.0))
         .collect();
     surroundings.triggers = reader.load_trigger_summaries(&triggers).await?;
+    let jobs: Vec<JobId> = surroundings
+        .triggers
+        .values()
+        .filter_map(|trigger| trigger.triggerer_id.map(JobId))
+        .collect();
+    surroundings.triggerer_jobs = reader.load_jobs(&jobs).await?;
     let answered = rows.iter().map(|ti| {
         let context = surroundings.context_of(ti);
         TaskInstanceResponse::new(ti, context)
@@ -218,6 +225,7 @@ pub(crate) struct Surroundings {
     task_names: BTreeMap<(DagVersionId, TaskId), String>,
     rendered_fields: BTreeMap<(RunKey, TaskId, i32), serde_json::Value>,
     triggers: BTreeMap<i64, TriggerSummary>,
+    triggerer_jobs: BTreeMap<JobId, Job>,
 }
 
 impl Surroundings {
@@ -256,6 +264,7 @@ impl Surroundings {
             task_names,
             rendered_fields: BTreeMap::new(),
             triggers: BTreeMap::new(),
+            triggerer_jobs: BTreeMap::new(),
         })
     }
 
@@ -265,6 +274,8 @@ impl Surroundings {
         let version = ti.dag_version_id;
         let named = version.and_then(|id| self.task_names.get(&(id, ti.task_id.clone())));
         let trigger = ti.trigger_id.and_then(|id| self.triggers.get(&id.0));
+        let job = trigger.and_then(|trigger| trigger.triggerer_id);
+        let job = job.and_then(|id| self.triggerer_jobs.get(&JobId(id)));
         TaskInstanceContext {
             logical_date: run.and_then(|run| run.logical_date),
             run_after: run.map_or(ti.updated_at, |run| run.run_after),
@@ -280,7 +291,7 @@ impl Surroundings {
                 .get(&(key, ti.task_id.clone(), ti.map_index.0))
                 .cloned(),
             trigger: trigger.map(trigger_response),
-            triggerer_job: None::<JobResponse>,
+            triggerer_job: job.map(JobResponse::from),
         }
     }
 }

@@ -54,6 +54,18 @@ pub struct TaskInstance {
 }
 
 impl TaskInstance {
+    /// What names this try.
+    #[must_use]
+    pub fn key(&self) -> TaskInstanceKey {
+        TaskInstanceKey {
+            dag_id: self.dag_id.clone(),
+            run_id: self.run_id.clone(),
+            task_id: self.task_id.clone(),
+            map_index: self.map_index,
+            try_number: self.try_number,
+        }
+    }
+
     /// Whether the *worker* should ask for a retry when this try fails.
     ///
     /// `state` is the state the row had before it started running.

@@ -1,11 +1,13 @@
 //! Rows of `job`: which roles are alive.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use updraft_model::JobId;
 use updraft_model::job::{Job, JobState, JobType};
 
-use crate::row::{Columns, micros};
+use crate::row::{Columns, assembled, int_array, micros};
 use crate::session::Statement;
 use crate::{Error, Reader, Tx};
 
@@ -123,7 +125,7 @@ impl Tx {
 impl Reader {
     /// The job of this type with the newest sign of life, for the health page.
     pub async fn find_latest_job(&mut self, job_type: JobType) -> Result<Option<Job>, Error> {
-        let statement = sqlx::query(crate::row::assembled(format!(
+        let statement = sqlx::query(assembled(format!(
             "SELECT {JOB_COLUMNS}
                FROM job
               WHERE job_type = $1
@@ -136,6 +138,25 @@ impl Reader {
             .as_ref()
             .map(job_from)
             .transpose()
+    }
+}
+
+impl Reader {
+    /// The jobs with these ids.
+    pub async fn load_jobs(&mut self, ids: &[JobId]) -> Result<BTreeMap<JobId, Job>, Error> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let theirs = self.dialect().one_of_ints("id", "$1");
+        let statement = sqlx::query(assembled(format!(
+            "SELECT {JOB_COLUMNS} FROM job WHERE {theirs}"
+        )))
+        .bind(int_array(ids.iter().map(|id| id.0)));
+        self.fetch_all("load jobs", statement)
+            .await?
+            .iter()
+            .map(|row| job_from(row).map(|job| (job.id, job)))
+            .collect()
     }
 }
 

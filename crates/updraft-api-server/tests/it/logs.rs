@@ -119,3 +119,35 @@ async fn a_log_that_is_not_there_says_so() {
     let content = reply.body["content"].to_string();
     assert!(content.contains("does not exist"), "{content}");
 }
+
+#[tokio::test]
+async fn what_a_trigger_wrote_stands_where_it_happened() {
+    let (app, _file) = app_with_log(TaskInstanceState::Deferred).await;
+    let folder = app
+        .home
+        .path()
+        .join("logs/dag_id=daily_sales/run_id=r/task_id=extract");
+    let line = |second: u32, text: &str| {
+        let timestamp = format!("2026-01-01T00:00:{second:02}Z");
+        format!("{}\n", json!({"timestamp": timestamp, "event": text}))
+    };
+    std::fs::write(folder.join("attempt=0.log"), line(1, "deferred")).unwrap();
+    let trigger = folder.join("attempt=0.log.trigger.7.log");
+    std::fs::write(&trigger, line(2, "waiting") + &line(4, "fired")).unwrap();
+    // Of another try.
+    std::fs::write(folder.join("attempt=10.log"), line(3, "not this")).unwrap();
+
+    let first = log(&app, "", "application/json").await;
+    assert_eq!(events(&first), ["deferred", "waiting", "fired"]);
+    let sources = first.body["content"].to_string();
+    assert!(sources.contains("attempt=0.log.trigger.7.log"), "{sources}");
+
+    let mut file = std::fs::File::options()
+        .append(true)
+        .open(folder.join("attempt=0.log"))
+        .unwrap();
+    file.write_all(line(5, "resumed").as_bytes()).unwrap();
+    let token = first.body["continuation_token"].as_str().unwrap();
+    let rest = log(&app, &format!("?token={token}"), "application/json").await;
+    assert_eq!(events(&rest), ["resumed"]);
+}

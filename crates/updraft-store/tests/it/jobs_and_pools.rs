@@ -1,5 +1,6 @@
 //! Jobs and pools.
 
+use updraft_model::JobId;
 use updraft_model::job::{JobState, JobType};
 use updraft_model::pool::{DEFAULT_POOL, Pool};
 use updraft_store::NewJob;
@@ -56,6 +57,14 @@ fn a_job_without_heartbeats_is_declared_dead_and_stays_dead() {
             .unwrap();
         assert_eq!(ended.end_date, Some(at(70)));
         assert_eq!(ended.state, JobState::Success);
+        let unknown = JobId(lively.id.0 + 1);
+        let jobs = tx.load_jobs(&[quiet.id, lively.id, unknown]).await.unwrap();
+        let states: Vec<_> = jobs.values().map(|job| (job.id, job.state)).collect();
+        assert_eq!(
+            states,
+            [(quiet.id, JobState::Failed), (lively.id, JobState::Success)]
+        );
+        assert!(tx.load_jobs(&[]).await.unwrap().is_empty());
     });
 }
 
