@@ -44,6 +44,10 @@ pub(crate) struct Agenda {
     pub(crate) next_due: Option<Timestamp>,
     /// When the next time limit passes.
     pub(crate) next_deadline: Option<Timestamp>,
+    /// A deferred task instance may have run out of time, or has a new limit.
+    pub(crate) timeouts: bool,
+    /// When the next of them runs out of time.
+    pub(crate) next_timeout: Option<Timestamp>,
 }
 
 impl Agenda {
@@ -57,6 +61,7 @@ impl Agenda {
             queueing: true,
             deadlines: true,
             urgent: true,
+            timeouts: true,
             ..Self::default()
         }
     }
@@ -82,17 +87,16 @@ impl Agenda {
                 self.look_at_everything();
                 self.deadlines = true;
                 self.urgent = true;
+                self.timeouts = true;
             }
+            Change::Trigger => self.timeouts = true,
             Change::Capacity => self.queueing = true,
             Change::Deadline => self.deadlines = true,
             Change::Urgent => {
                 self.urgent = true;
                 self.queueing = true;
             }
-            Change::CallbackRequested
-            | Change::ParseRequested
-            | Change::Trigger
-            | Change::PythonWanted => {}
+            Change::CallbackRequested | Change::ParseRequested | Change::PythonWanted => {}
         }
     }
 
@@ -174,6 +178,11 @@ impl Agenda {
             self.timers.remove(&key);
             self.mark(key);
         }
+        // A limit that has just been reached is not yet passed.
+        if self.next_timeout.is_some_and(|at| at < now) {
+            self.next_timeout = None;
+            self.timeouts = true;
+        }
         if self.next_due.is_some_and(|due| due <= now) {
             self.next_due = None;
             self.creation = true;
@@ -208,6 +217,7 @@ impl Agenda {
             || self.starting
             || self.queueing
             || self.deadlines
+            || self.timeouts
             || !self.dirty.is_empty()
             || !self.dirty_of_backfills.is_empty()
     }
@@ -215,7 +225,8 @@ impl Agenda {
     /// When the next timer fires.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
         let timers = self.timers.values().copied();
-        timers.chain(self.next_due).chain(self.next_deadline).min()
+        let known = [self.next_due, self.next_deadline, self.next_timeout];
+        timers.chain(known.into_iter().flatten()).min()
     }
 }
 
@@ -290,6 +301,24 @@ mod tests {
         agenda.fire_timers(now + SignedDuration::from_micros(1));
         assert!(agenda.deadlines && agenda.has_work());
         assert_eq!(agenda.next_wake(), None);
+    }
+
+    #[test]
+    fn time_runs_out_strictly_after_its_moment() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut agenda = Agenda {
+            next_timeout: Some(now),
+            ..Agenda::default()
+        };
+        assert_eq!(agenda.next_wake(), Some(now));
+        agenda.fire_timers(now);
+        assert!(!agenda.has_work());
+        agenda.fire_timers(now + SignedDuration::from_micros(1));
+        assert!(agenda.timeouts && agenda.has_work());
+        assert_eq!(agenda.next_wake(), None);
+        let mut told = Agenda::default();
+        told.on_change(Change::Trigger);
+        assert!(told.timeouts && told.take_runs(9).is_empty());
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct SchedulerOptions {
     pub task_instance_heartbeat_timeout: Duration,
     /// `[scheduler] task_instance_heartbeat_timeout_detection_interval`.
     pub heartbeat_timeout_detection_interval: Duration,
+    /// `[scheduler] trigger_timeout_check_interval`: the net below the timers of trigger timeouts.
+    pub trigger_timeout_check_interval: Duration,
     /// What a run of a backfill may be.
     pub run_rules: RunRules,
     /// Variables of the environment of this process, by their keys in capitals: they go before

@@ -37,6 +37,7 @@ pub(crate) fn options() -> SchedulerOptions {
         orphaned_tasks_check_interval: MINUTE,
         task_instance_heartbeat_timeout: MINUTE,
         heartbeat_timeout_detection_interval: MINUTE,
+        trigger_timeout_check_interval: MINUTE,
         run_rules: RunRules {
             allowed_run_id_pattern: ".*".to_owned(),
             allow_double_dot_in_ids: false,

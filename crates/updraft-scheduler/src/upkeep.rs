@@ -37,6 +37,7 @@ pub(crate) struct Upkeep {
     scan: Timer,
     orphans: Timer,
     silent: Timer,
+    timeouts: Timer,
     backfills: Timer,
     assets: Timer,
     /// Workloads that ended without their row saying how.
@@ -79,6 +80,7 @@ impl Upkeep {
             scan: later(options.full_scan_interval),
             orphans: at_once(options.orphaned_tasks_check_interval),
             silent: later(options.heartbeat_timeout_detection_interval),
+            timeouts: later(options.trigger_timeout_check_interval),
             backfills: at_once(BACKFILLS_INTERVAL),
             assets: at_once(options.parsing_cleanup_interval),
             unfinished: Vec::new(),
@@ -92,6 +94,7 @@ impl Upkeep {
             &self.scan,
             &self.orphans,
             &self.silent,
+            &self.timeouts,
             &self.backfills,
             &self.assets,
         ];
@@ -128,6 +131,12 @@ impl Scheduler {
         }
         if self.upkeep.silent.is_due(monotonic) {
             self.find_silent(now).await?;
+        }
+        // Known moments have timers of their own; this finds what a lost hint would have told.
+        self.agenda.timeouts |= self.upkeep.timeouts.is_due(monotonic);
+        if self.agenda.timeouts {
+            self.time_out_deferred(now).await?;
+            self.agenda.timeouts = false;
         }
         if self.upkeep.backfills.is_due(monotonic) && self.tend_backfills(now).await? {
             // There is more to do.
@@ -254,6 +263,23 @@ impl Scheduler {
             self.upkeep
                 .unfinished
                 .push((Unfinished::TaskInstance(ti.id), why));
+        }
+        Ok(())
+    }
+
+    /// Lets deferred task instances fail whose time has passed, and notes when the next one's does.
+    async fn time_out_deferred(&mut self, now: Timestamp) -> Result<(), Error> {
+        let next = self.store.read().await?.find_next_trigger_timeout().await?;
+        if next.is_none_or(|at| at >= now) {
+            self.agenda.next_timeout = next;
+            return Ok(());
+        }
+        let mut tx = self.store.write().await?;
+        let count = tx.time_out_deferred(now).await?;
+        self.agenda.next_timeout = tx.find_next_trigger_timeout().await?;
+        tx.commit().await?;
+        if count > 0 {
+            info!(count, "deferred task instances ran out of time");
         }
         Ok(())
     }

@@ -638,6 +638,7 @@ fn scheduler_options(hostname: &str, is_alone: bool) -> SchedulerOptions {
         orphaned_tasks_check_interval: seconds(300),
         task_instance_heartbeat_timeout: seconds(300),
         heartbeat_timeout_detection_interval: seconds(30),
+        trigger_timeout_check_interval: seconds(60),
         parsing_cleanup_interval: seconds(60),
         run_rules: run_rules(),
         environment_variables: Default::default(),

@@ -174,6 +174,7 @@ fn options() -> SchedulerOptions {
         use_job_schedule: true,
         job_heartbeat: LONG,
         health_check_threshold: LONG,
+        trigger_timeout_check_interval: LONG,
         parsing_cleanup_interval: LONG,
         orphaned_tasks_check_interval: LONG,
         task_instance_heartbeat_timeout: LONG,

@@ -13,7 +13,7 @@ use updraft_model::{TaskInstanceId, TriggerId};
 use crate::dialect::Kind;
 use crate::row::{Columns, assembled, int_array, micros};
 use crate::task_instance::TASK_INSTANCE_COLUMNS;
-use crate::{Dialect, Error, Reader, Tx};
+use crate::{Change, Dialect, Error, Reader, Tx};
 
 /// The method that only fails, with which Airflow's worker resumes when nothing else is left.
 pub const FAIL_METHOD: &str = "__fail__";
@@ -132,6 +132,9 @@ impl Tx {
             let mut columns = Columns::of("task_instance", row);
             let (dag_id, run_id) = (columns.id()?, columns.id()?);
             self.run_changed(&dag_id, &run_id);
+        }
+        if !rows.is_empty() {
+            self.changed(Change::Trigger);
         }
         Ok(rows.len())
     }

@@ -257,6 +257,7 @@ pub(super) fn scheduler(settings: &Settings, is_alone: bool, host: &Host) -> Sch
         task_instance_heartbeat_timeout: config.task_instance_heartbeat_timeout,
         heartbeat_timeout_detection_interval: config
             .task_instance_heartbeat_timeout_detection_interval,
+        trigger_timeout_check_interval: config.trigger_timeout_check_interval,
         run_rules: run_rules(settings),
         environment_variables: environment_variables(),
         connection_tests_max: settings.connection_test.max_concurrency.into(),
