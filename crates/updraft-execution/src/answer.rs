@@ -31,6 +31,8 @@ pub enum Asker {
     DagFile(Option<PythonSide>),
     /// A callback that an executor runs, or a connection test.
     Callback(Option<PythonSide>),
+    /// A trigger. Which one the child does not say.
+    Trigger(Arc<AnswerOptions>),
 }
 
 /// The try that asks.
@@ -89,6 +91,12 @@ pub async fn answer(store: &Store, asker: &Asker, request: StoreRequest) -> Answ
         },
         Asker::DagFile(python) => read(store, python.as_ref(), request, "a Dag file").await,
         Asker::Callback(python) => of_callback(store, python.as_ref(), request).await,
+        Asker::Trigger(options) => match of_trigger(store, options, request).await {
+            Answered::Yes(outcome) => outcome,
+            Answered::No(request) => {
+                read(store, options.python.as_ref(), request, "a trigger").await
+            }
+        },
     }
 }
 
@@ -145,6 +153,44 @@ async fn of_task(store: &Store, task: &TaskAsker, request: StoreRequest) -> Answ
             let asset = AssetName::Uri(request.uri);
             state_store::set_of_asset(store, task, asset, &request.key, &request.value).await
         }
+        request => return forgetting_of_assets(store, request).await,
+    })
+}
+
+/// What a trigger may ask beyond reading. It runs for a task instance or for assets and may write
+/// about both.
+async fn of_trigger(store: &Store, options: &AnswerOptions, request: StoreRequest) -> Answered {
+    use StoreRequest as R;
+    Answered::Yes(match request {
+        R::SetXCom(request) => xcom::set(store, options, request).await,
+        R::DeleteXCom(request) => xcom::delete(store, request).await,
+        request => return of_watcher(store, options, request).await,
+    })
+}
+
+/// The state of assets, as whoever watches them may write it.
+async fn of_watcher(store: &Store, options: &AnswerOptions, request: StoreRequest) -> Answered {
+    use StoreRequest as R;
+    let now = options.clock.now();
+    Answered::Yes(match request {
+        R::SetAssetStateStoreByName(request) => {
+            let asset = AssetName::Name(request.name);
+            let (key, value) = (&request.key, &request.value);
+            state_store::set_by_watcher(store, asset, key, value, now).await
+        }
+        R::SetAssetStateStoreByUri(request) => {
+            let asset = AssetName::Uri(request.uri);
+            let (key, value) = (&request.key, &request.value);
+            state_store::set_by_watcher(store, asset, key, value, now).await
+        }
+        request => return forgetting_of_assets(store, request).await,
+    })
+}
+
+/// The orders to delete the state of assets.
+async fn forgetting_of_assets(store: &Store, request: StoreRequest) -> Answered {
+    use StoreRequest as R;
+    Answered::Yes(match request {
         R::DeleteAssetStateStoreByName(request) => {
             state_store::delete_of_asset(store, AssetName::Name(request.name), &request.key).await
         }

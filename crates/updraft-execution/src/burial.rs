@@ -15,9 +15,7 @@ use updraft_model::serialized::{SerializedDag, Task};
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::workload::Workload;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
-use updraft_planning::executor_event::{
-    EventPlan, EventView, ExecutorEvent, Mismatch, plan_executor_event,
-};
+use updraft_planning::executor_event::{EventPlan, EventView, ExecutorEvent, plan_executor_event};
 use updraft_planning::fail_fast::{Bystander, plan_fail_fast};
 use updraft_runtime::Ids;
 use updraft_store::{BuriedTry, Error, NewCallbackRequest, NewEventLog, TaskInstanceUpdate, Tx};
@@ -58,7 +56,12 @@ pub async fn bury(
         return Ok(false);
     };
     warn!(dag_id = %ti.dag_id, run_id = %ti.run_id, task_id = %ti.task_id, map_index = %ti.map_index, try_number = ti.try_number, state = %mismatch.state, why, "a task instance died");
-    request_callbacks(tx, &ti, task, &mismatch, why, now).await?;
+    let wanted = WantedCallbacks {
+        state: mismatch.state,
+        callback: mismatch.callback,
+        email: mismatch.email,
+    };
+    request_callbacks(tx, &ti, task, &wanted, why, now).await?;
     let buried = BuriedTry {
         id,
         from: ti.state,
@@ -116,7 +119,7 @@ pub async fn fail_fast(tx: &mut Tx, failed: &TaskInstance, now: Timestamp) -> Re
     Ok(())
 }
 
-async fn end_others(
+pub(crate) async fn end_others(
     tx: &mut Tx,
     dag: &SerializedDag,
     failed: &TaskInstance,
@@ -168,15 +171,24 @@ async fn load_dag(tx: &mut Tx, ti: &TaskInstance) -> Result<Option<SerializedDag
         .and_then(|raw| SerializedDag::parse(raw).ok()))
 }
 
-async fn request_callbacks(
+/// What the Dag processor shall do about the end of a try.
+pub(crate) struct WantedCallbacks {
+    /// `failed` or `up_for_retry`.
+    pub(crate) state: TaskInstanceState,
+    pub(crate) callback: bool,
+    pub(crate) email: bool,
+}
+
+/// Requests the callback and the mail that a task has for the end of a try.
+pub(crate) async fn request_callbacks(
     tx: &mut Tx,
     ti: &TaskInstance,
     task: Option<&Task>,
-    mismatch: &Mismatch,
+    wanted: &WantedCallbacks,
     why: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
-    if !mismatch.callback && !mismatch.email {
+    if !wanted.callback && !wanted.email {
         return Ok(());
     }
     let dag = tx.find_dag(&ti.dag_id).await?;
@@ -184,15 +196,15 @@ async fn request_callbacks(
     let (Some(dag), Some(run), Some(child_ti)) = (dag, run, message::TaskInstance::of(ti)) else {
         return Ok(());
     };
-    let retries = mismatch.state == TaskInstanceState::UpForRetry;
-    if mismatch.callback {
+    let retries = wanted.state == TaskInstanceState::UpForRetry;
+    if wanted.callback {
         let body = message::CallbackRequest::TaskCallbackRequest(message::TaskCallbackRequest {
             filepath: dag.relative_fileloc.clone(),
             bundle_name: dag.bundle_name.to_string(),
             bundle_version: run.bundle_version.clone(),
             msg: Some(why.to_owned()),
             ti: child_ti.clone(),
-            task_callback_type: Some(mismatch.state.to_string()),
+            task_callback_type: Some(wanted.state.to_string()),
             context_from_server: Some(context_of(&run, ti)),
         });
         tx.request_callback(&request_of(&dag, &run, &body), now)
@@ -205,7 +217,7 @@ async fn request_callbacks(
             task.email_on_failure
         }
     });
-    if mismatch.email && wants_mail {
+    if wanted.email && wants_mail {
         let body = message::CallbackRequest::EmailRequest(message::EmailRequest {
             filepath: dag.relative_fileloc.clone(),
             bundle_name: dag.bundle_name.to_string(),

@@ -22,6 +22,7 @@ mod run_answer;
 mod run_apply;
 mod run_view;
 mod structures;
+mod trigger_events;
 
 pub use answer::{AnswerOptions, Asker, TaskAsker, answer};
 pub use backfill::{
@@ -41,4 +42,5 @@ pub use run_answer::dag_run_responses;
 pub use run_apply::{Applied, apply_task_instances};
 pub use run_view::{ViewOf, load_view};
 pub use structures::Structures;
+pub use trigger_events::{Fired, FiredTrigger, Settled, TriggerEvents};
 pub use updraft_python::Channels;

@@ -55,6 +55,11 @@ impl LogFile {
         }
     }
 
+    /// Closes the file; the next lines open it again.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
     fn try_append(&mut self, lines: &[String], now: Timestamp) -> io::Result<()> {
         let mut text = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
         if self.lost_lines > 0 {

@@ -13,6 +13,7 @@
 //! | which queued runs start | [`run_start::StartView`] | [`run_start::plan_start`] |
 //! | when a failed task is tried again | [`retry`] | [`retry::next_retry_at`] |
 //! | what a process that ended means | [`executor_event`] | [`executor_event::plan_executor_event`] |
+//! | how a trigger ends a task instance | [`trigger_end::EndView`] | [`trigger_end::plan_trigger_end`] |
 //! | clearing, marking, timing out, failing fast | [`clear`], [`mark`], [`run_timeout`], [`fail_fast`] | |
 //! | whether an answer is one, and what happens without | [`hitl`] | [`hitl::plan_end_of_patience`] |
 //! | which runs a backfill makes | [`backfill`] | [`backfill::plan_backfill`], [`backfill::plan_entry`] |
@@ -45,6 +46,7 @@ pub mod run_state;
 pub mod run_timeout;
 #[cfg(test)]
 mod scenario;
+pub mod trigger_end;
 #[cfg(test)]
 mod vectors;
 

@@ -24,6 +24,9 @@ pub enum ChildKind {
     Callback,
     /// Answers our own questions about the installation, frame by frame.
     Helper,
+    /// Airflow's trigger runner, which goes on until it is told to stop. Its first frame is
+    /// `StartTriggerer`.
+    Triggerer,
 }
 
 /// A running child. Dropping the sockets makes the child fail at its next request; it is not

@@ -81,6 +81,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../python/src/updraft_shim/timetables.py"),
     ),
     (
+        "updraft_shim/triggerer.py",
+        include_str!("../../../python/src/updraft_shim/triggerer.py"),
+    ),
+    (
         "updraft_shim/wire.py",
         include_str!("../../../python/src/updraft_shim/wire.py"),
     ),

@@ -115,7 +115,7 @@ pub use store::{Store, StoreOptions};
 pub use task_instance::StartedTaskInstance;
 pub use trigger::NewTaskTrigger;
 pub use trigger::callback::{CallbackReport, NewCallbackTrigger};
-pub use trigger::claim::TriggerClaim;
+pub use trigger::claim::{TriggerClaim, TriggerQueues};
 pub use trigger::resume::{FAIL_METHOD, Resumption};
 pub use trigger::watcher::AssetWatcher;
 pub use user_account::UserAccount;

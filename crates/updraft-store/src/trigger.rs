@@ -91,6 +91,29 @@ impl Reader {
         Ok(runnable)
     }
 
+    /// What kind each of these triggers is. Those that are gone are missing.
+    pub async fn load_trigger_kinds(
+        &mut self,
+        ids: &[TriggerId],
+    ) -> Result<BTreeMap<TriggerId, TriggerKind>, Error> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let theirs = self.dialect().one_of_ints("id", "$1");
+        let statement = sqlx::query(assembled(format!(
+            "SELECT id, kind FROM trigger WHERE {theirs}"
+        )))
+        .bind(int_array(ids.iter().map(|id| id.0)));
+        self.fetch_all("load the kinds of triggers", statement)
+            .await?
+            .iter()
+            .map(|row| {
+                let mut columns = Columns::of("trigger", row);
+                Ok((TriggerId(columns.big()?), columns.parsed()?))
+            })
+            .collect()
+    }
+
     async fn load_waiting_task_instances(
         &mut self,
         ids: &[TriggerId],

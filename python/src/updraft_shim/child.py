@@ -18,15 +18,19 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from updraft_shim import callback, dag_parse, helper, learned, task, wire
+from updraft_shim import callback, dag_parse, helper, learned, task, triggerer, wire
 
 _ENTRY_POINTS = {
     "task": task.run,
     "dag-parse": dag_parse.run,
     "callback": callback.run,
     "helper": helper.run,
+    "triggerer": triggerer.run,
 }
 KINDS = frozenset(_ENTRY_POINTS)
+
+# There is one of them at most, and what it needs of Airflow's server would burden all others.
+_NOT_LEARNED_FROM = "triggerer"
 
 # Out of memory, the kernel must pick a child before the zygote that all children need.
 _OOM_SCORE_RAISE = 500
@@ -147,7 +151,8 @@ def _run(channels: Channels, places: Places, preloaded: Set[str]) -> None:
     try:
         _ENTRY_POINTS[packet["kind"]]()
     finally:
-        learned.report(channels.start, preloaded)
+        if packet["kind"] != _NOT_LEARNED_FROM:
+            learned.report(channels.start, preloaded)
 
 
 def reset_signals() -> None:

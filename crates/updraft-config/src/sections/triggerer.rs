@@ -14,8 +14,8 @@ pub struct TriggererConfig {
     /// `triggerer_health_check_threshold`: silence after which a triggerer counts as dead and
     /// others take its triggers.
     pub triggerer_health_check_threshold: Duration,
-    /// `runner_health_check_threshold`: silence of the Python runner after which the triggerer
-    /// stops its own heartbeat.
+    /// `runner_health_check_threshold`: silence of the process that runs triggers after which it is
+    /// replaced; 0 waits for ever.
     pub runner_health_check_threshold: Duration,
     /// `on_kill_timeout`: time a cancelled trigger may take to clean up.
     pub on_kill_timeout: Duration,

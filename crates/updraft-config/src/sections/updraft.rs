@@ -21,6 +21,9 @@ pub struct UpdraftConfig {
     /// `shutdown_timeout`: time that a stopping process gives its parts to finish or hand back
     /// what they hold.
     pub shutdown_timeout: Duration,
+    /// `trigger_idle_timeout`: how long the process that runs triggers lives on when none is left;
+    /// it is started when there is one.
+    pub trigger_idle_timeout: Duration,
 }
 
 impl UpdraftConfig {
@@ -31,6 +34,7 @@ impl UpdraftConfig {
             plugin_timeout: section.seconds("plugin_timeout"),
             full_scan_interval: section.seconds("full_scan_interval"),
             shutdown_timeout: section.seconds("shutdown_timeout"),
+            trigger_idle_timeout: section.seconds("trigger_idle_timeout"),
         }
     }
 }

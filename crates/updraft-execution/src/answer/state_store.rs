@@ -95,18 +95,35 @@ pub(super) async fn set_of_asset(
     value: &JsonText,
 ) -> Outcome {
     let mut tx = stored(store.write().await)?;
-    let asset = require_asset(&mut tx, &asset).await?;
     let ti = require_try(&mut tx, asker.ti_id.0).await?;
     let writer = AssetStateWriter::Task(&ti);
+    let now = asker.options.clock.now();
+    set_as(tx, &writer, asset, key, value, now).await
+}
+
+pub(super) async fn set_by_watcher(
+    store: &Store,
+    asset: AssetName,
+    key: &str,
+    value: &JsonText,
+    now: Timestamp,
+) -> Outcome {
+    let tx = stored(store.write().await)?;
+    set_as(tx, &AssetStateWriter::Watcher, asset, key, value, now).await
+}
+
+async fn set_as(
+    mut tx: Tx,
+    writer: &AssetStateWriter<'_>,
+    asset: AssetName,
+    key: &str,
+    value: &JsonText,
+    now: Timestamp,
+) -> Outcome {
+    let asset = require_asset(&mut tx, &asset).await?;
     stored(
-        tx.set_asset_state(
-            asset.id,
-            key,
-            value.as_str(),
-            &writer,
-            asker.options.clock.now(),
-        )
-        .await,
+        tx.set_asset_state(asset.id, key, value.as_str(), writer, now)
+            .await,
     )?;
     committed(tx).await
 }

@@ -8,3 +8,4 @@
 mod backfills;
 mod clearing;
 mod scene;
+mod trigger_events;

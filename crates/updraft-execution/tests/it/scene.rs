@@ -95,6 +95,17 @@ impl Scene {
 
     /// Stores a version of a Dag, in a bundle of this version.
     pub(crate) async fn parse(&self, data: &Value, bundle_version: Option<&str>) -> DagVersionId {
+        self.parse_with(data, bundle_version, DagAssets::default())
+            .await
+    }
+
+    /// Stores a version of a Dag that points at assets.
+    pub(crate) async fn parse_with(
+        &self,
+        data: &Value,
+        bundle_version: Option<&str>,
+        assets: DagAssets,
+    ) -> DagVersionId {
         let dag = SerializedDag::parse(data.clone()).unwrap();
         let dag_id = dag.dag_id().clone();
         let mut tx = self.store.write().await.unwrap();
@@ -111,7 +122,7 @@ impl Scene {
                 dag_hash: self.ids.uuid().to_string(),
                 source_code: String::new(),
                 new_version_id: DagVersionId(self.ids.uuid()),
-                assets: DagAssets::default(),
+                assets,
                 deadlines: Vec::new(),
             }],
             import_errors: Vec::new(),

@@ -23,8 +23,36 @@ pub struct TriggerClaim<'a> {
     /// `[triggerer] max_trigger_to_select_per_loop`: at most so many of each kind, so that others
     /// get their share.
     pub limit: usize,
-    /// Only triggers of these queues; of none: only triggers without a queue.
-    pub queues: &'a [String],
+    pub queues: &'a TriggerQueues,
+}
+
+/// Which queues a triggerer serves. Triggers have one only with `[triggerer] queues_enabled`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriggerQueues {
+    /// Every trigger, with a queue or without.
+    All,
+    /// Triggers without a queue.
+    None,
+    /// Triggers of these queues.
+    Named(Vec<String>),
+}
+
+impl TriggerQueues {
+    fn names(&self) -> &[String] {
+        match self {
+            Self::All | Self::None => &[],
+            Self::Named(names) => names,
+        }
+    }
+
+    /// `parameter` is bound in any case.
+    fn condition(&self, dialect: Dialect, parameter: &str) -> String {
+        match self {
+            Self::All => format!("{parameter} IS NOT NULL"),
+            Self::None => format!("queue IS NULL AND {parameter} IS NOT NULL"),
+            Self::Named(_) => dialect.one_of_texts("queue", parameter),
+        }
+    }
 }
 
 impl Tx {
@@ -54,7 +82,7 @@ impl Tx {
             .bind(claim.triggerer.0)
             .bind(kind.as_str())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(text_array(claim.queues));
+            .bind(text_array(claim.queues.names()));
         self.fetch_all("claim triggers", statement)
             .await?
             .iter()
@@ -91,33 +119,28 @@ impl Tx {
 }
 
 impl Reader {
-    /// Whether any trigger is free, of whatever queue: reading is cheaper than trying to claim.
-    pub async fn has_free_triggers(&mut self, queues: &[String]) -> Result<bool, Error> {
+    /// Whether any trigger is free: reading is cheaper than trying to claim.
+    pub async fn has_free_triggers(&mut self, queues: &TriggerQueues) -> Result<bool, Error> {
         let statement = sqlx::query(assembled(format!(
             "SELECT EXISTS (SELECT 1 FROM trigger WHERE {})",
             free_condition(self.dialect(), queues, "$1"),
         )))
-        .bind(text_array(queues));
+        .bind(text_array(queues.names()));
         let row = self.fetch_one("look for free triggers", statement).await?;
         Columns::of("trigger", &row).flag()
     }
 }
 
-fn free_condition(dialect: Dialect, queues: &[String], parameter: &str) -> String {
-    let queue = if queues.is_empty() {
-        // The parameter is bound all the same.
-        format!("queue IS NULL AND {parameter} = '[]'")
-    } else {
-        dialect.one_of_texts("queue", parameter)
-    };
+fn free_condition(dialect: Dialect, queues: &TriggerQueues, parameter: &str) -> String {
     format!(
-        "triggerer_id IS NULL AND {queue}
-             AND COALESCE(callback_state, 'queued') NOT IN ('success', 'failed')"
+        "triggerer_id IS NULL AND {}
+             AND COALESCE(callback_state, 'queued') NOT IN ('success', 'failed')",
+        queues.condition(dialect, parameter),
     )
 }
 
 /// What `claim_of_kind` runs.
-pub(crate) fn claim_sql(dialect: Dialect, queues: &[String]) -> String {
+pub(crate) fn claim_sql(dialect: Dialect, queues: &TriggerQueues) -> String {
     format!(
         "UPDATE trigger
             SET triggerer_id = $1

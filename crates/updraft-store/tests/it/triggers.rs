@@ -8,7 +8,7 @@ use updraft_model::{JobId, TaskInstanceId, TaskInstanceState as S, TriggerId};
 use updraft_store::{
     AssetDefinition, AssetWatcher, CallbackReport, Change, DagAssets, Deferral, FAIL_METHOD,
     Keyring, NewCallbackTrigger, NewJob, NewTaskTrigger, Resumption, Store, TaskInstanceUpdate,
-    TriggerClaim, TriggerKwargs, Tx,
+    TriggerClaim, TriggerKwargs, TriggerQueues, Tx,
 };
 use uuid::Uuid;
 
@@ -79,7 +79,7 @@ fn claim(triggerer: JobId, free: usize, limit: usize) -> TriggerClaim<'static> {
         triggerer,
         free,
         limit,
-        queues: &[],
+        queues: &TriggerQueues::None,
     }
 }
 
@@ -135,14 +135,14 @@ fn the_heaviest_triggers_go_first_then_the_oldest_and_callbacks_before_all() {
             priority_weight: 0,
         };
         let callback = tx.create_callback_trigger(&callback, at(9)).await.unwrap();
-        assert!(tx.has_free_triggers(&[]).await.unwrap());
+        assert!(tx.has_free_triggers(&TriggerQueues::None).await.unwrap());
 
         let first = tx.claim_triggers(&claim(job, 3, 50)).await.unwrap();
         assert_eq!(first[0], callback);
         assert_eq!(sorted(&first[1..]), sorted(&[heavy, old]));
         let second = tx.claim_triggers(&claim(job, 9, 50)).await.unwrap();
         assert_eq!((second.len(), second[0]), (2, young));
-        assert!(!tx.has_free_triggers(&[]).await.unwrap());
+        assert!(!tx.has_free_triggers(&TriggerQueues::None).await.unwrap());
     });
 }
 
@@ -178,7 +178,7 @@ fn a_trigger_with_a_queue_goes_only_to_a_triggerer_of_that_queue() {
         let job = start_triggerer(&mut tx).await;
         let plain = new_trigger(&mut tx, 1, 0, None).await;
         let queued = new_trigger(&mut tx, 1, 0, Some("gpu")).await;
-        let gpu = ["x".to_owned(), "gpu".to_owned()];
+        let gpu = TriggerQueues::Named(vec!["x".to_owned(), "gpu".to_owned()]);
         let mine = TriggerClaim {
             queues: &gpu,
             ..claim(job, 9, 9)
@@ -186,6 +186,28 @@ fn a_trigger_with_a_queue_goes_only_to_a_triggerer_of_that_queue() {
         assert_eq!(tx.claim_triggers(&mine).await.unwrap(), [queued]);
         assert!(!tx.has_free_triggers(&gpu).await.unwrap());
         assert_eq!(tx.claim_triggers(&claim(job, 9, 9)).await.unwrap(), [plain]);
+        assert!(!tx.has_free_triggers(&TriggerQueues::All).await.unwrap());
+    });
+}
+
+#[test]
+fn a_triggerer_of_all_queues_takes_triggers_with_a_queue_and_without() {
+    on_each_backend(async |store| {
+        let mut tx = store.write().await.unwrap();
+        let job = start_triggerer(&mut tx).await;
+        let plain = new_trigger(&mut tx, 1, 0, None).await;
+        let queued = new_trigger(&mut tx, 1, 1, Some("gpu")).await;
+        let all = TriggerClaim {
+            queues: &TriggerQueues::All,
+            ..claim(job, 9, 9)
+        };
+        assert!(tx.has_free_triggers(all.queues).await.unwrap());
+        assert_eq!(tx.claim_triggers(&all).await.unwrap(), [plain, queued]);
+        let gone = TriggerId(queued.0 + 1);
+        let kinds = tx.load_trigger_kinds(&[plain, queued, gone]).await.unwrap();
+        let expected = [(plain, TriggerKind::Task), (queued, TriggerKind::Task)];
+        assert_eq!(kinds, expected.into());
+        assert!(tx.load_trigger_kinds(&[]).await.unwrap().is_empty());
     });
 }
 
@@ -234,7 +256,7 @@ fn triggers_of_a_triggerer_that_is_not_running_are_free_again() {
         assert_eq!(adopted, [ids[0]]);
         assert_eq!(tx.release_triggers_of(alive).await.unwrap(), 2);
         tx.end_job(alive, JobState::Success, at(70)).await.unwrap();
-        assert!(tx.has_free_triggers(&[]).await.unwrap());
+        assert!(tx.has_free_triggers(&TriggerQueues::None).await.unwrap());
     });
 }
 

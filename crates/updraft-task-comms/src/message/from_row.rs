@@ -7,7 +7,7 @@ use updraft_model::asset as asset_row;
 
 use super::{
     AssetAliasReferenceAssetEventDagRun, AssetEventDagRunReference, AssetReferenceAssetEventDagRun,
-    DagRun, TaskInstance,
+    DagRun, TaskInstance, TaskInstanceDTO,
 };
 use crate::json::JsonText;
 
@@ -52,6 +52,40 @@ impl TaskInstance {
             hostname: Some(ti.hostname.clone()).filter(|name| !name.is_empty()),
             context_carrier: None,
             queue: ti.queue.clone(),
+        })
+    }
+}
+
+impl TaskInstanceDTO {
+    /// The same, with what an executor would know of it.
+    pub fn of(ti: &ti_row::TaskInstance) -> Option<Self> {
+        let TaskInstance {
+            id,
+            task_id,
+            dag_id,
+            run_id,
+            try_number,
+            dag_version_id,
+            map_index,
+            hostname,
+            context_carrier,
+            queue,
+        } = TaskInstance::of(ti)?;
+        Some(Self {
+            id,
+            task_id,
+            dag_id,
+            run_id,
+            try_number,
+            dag_version_id,
+            map_index,
+            hostname,
+            context_carrier,
+            queue,
+            pool_slots: i64::from(ti.pool_slots),
+            priority_weight: ti.priority_weight,
+            external_executor_id: ti.external_executor_id.clone(),
+            executor_config: None,
         })
     }
 }

@@ -60,7 +60,7 @@ impl Default for TriggererConfig {
             silence_max: Duration::from_secs(30),
             on_kill_timeout: Duration::from_secs(30),
             dump_step: Duration::from_secs(1),
-            kill_step: Duration::from_secs(10),
+            kill_step: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(5),
         }
     }

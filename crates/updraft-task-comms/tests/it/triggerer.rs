@@ -204,7 +204,7 @@ fn one_answer_starts_a_bounded_number_and_the_rest_follows_at_once() {
     {
         let answer = sent(&driver.changes(id + 1, json!({})));
         let some = ids_of(&answer.body["to_create"]);
-        assert!(some.len() <= 200, "{}", some.len());
+        assert!(some.len() <= 20, "{}", some.len());
         started.extend(some);
         id += 2;
     }
@@ -351,7 +351,7 @@ fn a_child_that_speaks_again_in_the_last_moment_lives_on() {
     driver.after(30);
     driver.changes(7, json!({}));
     assert_eq!(driver.after(1), []);
-    assert!(driver.session.is_running());
+    assert!(driver.session.takes_triggers());
     assert_eq!(driver.ended(), None);
 }
 
@@ -401,7 +401,7 @@ fn a_stop_is_orderly_and_then_not() {
     let mut driver = Driver::running();
     assert_eq!(driver.on(Event::Stop), [Effect::Signal(Signal::Terminate)]);
     assert_eq!(driver.on(Event::Stop), []);
-    assert_eq!(driver.after(9), []);
+    assert_eq!(driver.after(4), []);
     assert_eq!(driver.after(1), [Effect::Signal(Signal::Kill)]);
     let ended = driver.exits(ExitStatus::Signal(9));
     assert_eq!(ended.reason, EndReason::Stopped);

@@ -121,7 +121,7 @@ pub(super) async fn run(command: JobsCommand, access: &Access) -> Outcome {
 pub(super) fn is_alive(job: &Job, settings: &Settings) -> bool {
     let threshold = match job.job_type {
         JobType::Scheduler => settings.scheduler.health_check_threshold,
-        JobType::Triggerer => settings.triggerer.runner_health_check_threshold,
+        JobType::Triggerer => settings.triggerer.triggerer_health_check_threshold,
         JobType::DagProcessor => settings.dag_processor.health_check_threshold,
     };
     let age = Clock::machine().now().duration_since(job.latest_heartbeat);

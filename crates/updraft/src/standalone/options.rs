@@ -16,8 +16,11 @@ use updraft_plugins::Plugins;
 use updraft_python::{ProvisionRequest, PythonRuntime, ZygoteConfig};
 use updraft_runtime::{Clock, Ids};
 use updraft_scheduler::SchedulerOptions;
+use updraft_store::TriggerQueues;
 use updraft_task_comms::masker::MaskerConfig;
 use updraft_task_comms::session::SessionConfig;
+use updraft_task_comms::session::triggerer::TriggererConfig;
+use updraft_triggerer::TriggererOptions;
 use updraft_worker::{BundleFolder, WorkerOptions};
 
 use super::first_start::Keys;
@@ -331,6 +334,39 @@ pub(super) fn dag_processor(
         python: Some(python),
         hostname: host.hostname.clone(),
         unixname: host.unixname.clone(),
+    }
+}
+
+pub(super) fn triggerer(
+    settings: &Settings,
+    runtime: &PythonRuntime,
+    is_alone: bool,
+    host: &Host,
+    python: PythonSide,
+) -> TriggererOptions {
+    let config = &settings.triggerer;
+    TriggererOptions {
+        hostname: host.hostname.clone(),
+        unixname: host.unixname.clone(),
+        log_folder: settings.logging.base_log_folder.clone(),
+        scratch_folder: runtime.runtime_dir.clone(),
+        capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
+        claimed_at_once_max: usize::try_from(config.max_trigger_to_select_per_loop)
+            .unwrap_or(usize::MAX),
+        // This is the only triggerer that a user of `standalone` has.
+        queues: TriggerQueues::All,
+        job_heartbeat: config.job_heartbeat,
+        health_check_threshold: config.triggerer_health_check_threshold,
+        full_scan_interval: settings.updraft.full_scan_interval,
+        idle_timeout: settings.updraft.trigger_idle_timeout,
+        session: TriggererConfig {
+            silence_max: config.runner_health_check_threshold,
+            on_kill_timeout: config.on_kill_timeout,
+            ..TriggererConfig::default()
+        },
+        masker: masker(settings),
+        answers: answers(settings, python),
+        is_alone,
     }
 }
 

@@ -13,6 +13,7 @@ use updraft_python::{PythonRuntime, Zygote};
 use updraft_runtime::{Clock, Ids, OnExit, Tasks};
 use updraft_scheduler::Scheduler;
 use updraft_store::{Dialect, Store};
+use updraft_triggerer::Triggerer;
 use updraft_worker::Worker;
 
 use super::first_start::Keys;
@@ -77,7 +78,7 @@ pub(super) async fn start(
     // Before anything creates task instances: they wait until Python has said what it wants.
     python_side::start_beside_scheduler(&store, &plugins, tasks).await?;
     let side = python_side::side(settings, &plugins)?;
-    let worker_options = options::worker(settings, &bundles, &host, side);
+    let worker_options = options::worker(settings, &bundles, &host, side.clone());
     let worker = Worker::new(store.clone(), zygote.clone(), tasks.clone(), worker_options);
     let (executor, events) = start_executor(settings, &worker, tasks);
     let is_alone = store.dialect() == Dialect::Sqlite;
@@ -93,6 +94,21 @@ pub(super) async fn start(
         "scheduler",
         OnExit::Shutdown,
         scheduler.run(events, tasks.shutdown()),
+    );
+
+    let triggerer = Triggerer::start(
+        store.clone(),
+        zygote.clone(),
+        options::triggerer(settings, &python, is_alone, &host, side),
+        tasks.clone(),
+        Clock::machine(),
+        Ids::random(),
+    )
+    .await?;
+    tasks.spawn(
+        "triggerer",
+        OnExit::Shutdown,
+        triggerer.run(tasks.shutdown()),
     );
 
     let processor = DagProcessor::start(

@@ -15,4 +15,5 @@ mod listings;
 mod people;
 mod plugins;
 mod standalone;
+mod triggerer;
 mod usage;

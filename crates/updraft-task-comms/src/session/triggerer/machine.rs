@@ -150,9 +150,18 @@ impl TriggererSession {
         matches!(self.phase, Phase::Finished)
     }
 
-    /// Whether the child has spoken and nothing ends it yet.
-    pub fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running)
+    /// Whether triggers may be started: nothing ends the child yet.
+    pub fn takes_triggers(&self) -> bool {
+        let is_alive = matches!(
+            self.phase,
+            Phase::Starting | Phase::Loading { .. } | Phase::Running
+        );
+        is_alive && self.reason.is_none()
+    }
+
+    /// Whether the child was asked where it is, and has not spoken since.
+    pub fn is_blocked(&self) -> bool {
+        matches!(self.phase, Phase::Blocked { .. })
     }
 
     /// How many triggers the child runs or will be told to run.

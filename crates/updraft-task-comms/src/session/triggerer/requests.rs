@@ -10,9 +10,10 @@ use crate::message::{
 };
 use crate::session::{Answer, AskId, Moment};
 
-/// Triggers that one answer starts. The child makes them one after the other and hears nothing
-/// meanwhile.
-const STARTED_PER_ANSWER_MAX: usize = 200;
+/// Triggers that one answer starts. The child makes them one after the other and is silent
+/// meanwhile, and one that begins in its trigger comes with its whole Dag: of a large one that takes
+/// tens of milliseconds.
+const STARTED_PER_ANSWER_MAX: usize = 20;
 
 impl TriggererSession {
     pub(super) fn on_frame(&mut self, frame: Result<Frame, BadFrame>, now: Moment) {

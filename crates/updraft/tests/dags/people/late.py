@@ -83,7 +83,7 @@ def take_long():
         time.sleep(0.02)
 
 
-async def never(context=None):
+async def later(context=None):
     record("async", dag_run=context["dag_run"]["dag_run_id"])
 
 
@@ -129,7 +129,7 @@ dag(
     late(SyncCallback(note, kwargs={"name": "referenced", "at": "never"}), VariableInterval("missing")),
     late(SyncCallback(note, kwargs={"name": "referenced", "at": "in time"}), timedelta(hours=1)),
 )
-dag("asynchronous", late(AsyncCallback(never)))
+dag("asynchronous", late(AsyncCallback("late.later")))
 dag(
     "troubled",
     sync(raise_error, why="reasons"),
