@@ -1,6 +1,9 @@
-"""A plugin with times of its own from which deadlines count."""
+"""A plugin with times of its own from which deadlines count, and with what is called in the triggerer."""
 from __future__ import annotations
 
+import asyncio
+import json
+import pathlib
 from datetime import timedelta
 
 from airflow.plugins_manager import AirflowPlugin
@@ -23,6 +26,22 @@ class Queued(BaseDeadlineReference):
 class Broken(BaseDeadlineReference):
     def _evaluate_with(self, *, session, **kwargs):
         raise ValueError("the sundial is in the shade")
+
+
+async def tell(when, context):
+    from airflow.sdk import Variable
+    from asgiref.sync import sync_to_async
+
+    await asyncio.sleep(0)
+    secret = await sync_to_async(Variable.get)("colour")
+    fields = {"when": when, "dag_run": context["dag_run"], "secret": secret}
+    with open(pathlib.Path(__file__).parent.parent / "told", "a") as file:
+        file.write(json.dumps(fields, default=str) + "\n")
+    return "told"
+
+
+async def fail():
+    raise ConnectionError("the line is dead")
 
 
 class OwnReferences(AirflowPlugin):

@@ -232,12 +232,50 @@ fn a_callback_whose_process_is_killed_with_us_starts_over() {
     );
 }
 
-#[test]
-fn a_class_of_a_plugin_says_from_when_a_deadline_counts() {
-    let mut updraft = installation(&[("own.py", OWN_DAGS)]);
+/// An installation with the Dags and the plugin of `own.py`.
+fn with_plugin() -> Standalone {
+    let updraft = installation(&[("own.py", OWN_DAGS)]);
     let plugins = updraft.home().path().join("plugins");
     fs::create_dir_all(&plugins).unwrap();
     fs::write(plugins.join("own_references.py"), OWN_REFERENCES).unwrap();
+    updraft
+}
+
+#[test]
+fn the_triggerer_runs_asynchronous_callbacks_and_hears_why_one_fails() {
+    let mut updraft = with_plugin();
+    let client = updraft.start();
+    client.wait_for_dag("awaited", 60 * SECOND);
+    let variable = json!({"key": "colour", "value": "green"});
+    let created = client.call("POST", "/api/v2/variables", Some(&variable));
+    assert_eq!(created.status, 201, "{}", created.body);
+    let run = client.trigger("awaited");
+    assert_eq!(client.wait_for_run("awaited", &run, 60 * SECOND), "success");
+    let told = &notes(updraft.home(), "told", 1)[0];
+    assert_eq!(told["dag_run"]["dag_run_id"], json!(run));
+    assert_eq!(told["when"], "2026-01-05 00:00:00+00:00");
+    assert_eq!(told["secret"], "green");
+    let found = outcomes(updraft.home(), "awaited");
+    let has = |state: &str, output: &str| {
+        found.iter().any(|each| {
+            let said = each.1.as_deref().unwrap_or_default();
+            each.0 == state && said.contains(output)
+        })
+    };
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(has("success", "told"), "{found:#?}");
+    assert!(has("failed", "the line is dead"), "{found:#?}");
+    assert!(
+        has("failed", "Failed to import the callable on the triggerer"),
+        "a Dag file's own name for itself says nothing there, as in Airflow: {found:#?}"
+    );
+    let triggers = updraft.home().rows("SELECT COUNT(*) FROM trigger");
+    assert_eq!(triggers, [[json!(0)]], "they have served");
+}
+
+#[test]
+fn a_class_of_a_plugin_says_from_when_a_deadline_counts() {
+    let mut updraft = with_plugin();
     let client = updraft.start();
     client.wait_for_dag("own", 60 * SECOND);
     let run = client.trigger("own");
