@@ -290,6 +290,7 @@ async fn register_event(
             source: None,
             alias_ids: &[],
             partition_key: None,
+            partition_date: None,
         };
         tx.register_asset_event(&event, now).await?;
     }

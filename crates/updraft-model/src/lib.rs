@@ -22,6 +22,7 @@ pub mod job;
 pub mod pool;
 pub mod serialized;
 pub mod state;
+pub mod state_store;
 mod str_enum;
 pub mod task_instance;
 pub mod trigger;

@@ -10,6 +10,7 @@
 //! | which task instances a run begins with, or has after its Dag changed | [`integrity`] | [`integrity::plan_new_task_instances`], [`integrity::plan_integrity`] |
 //! | who gets the free slots | [`queueing::QueueView`] | [`queueing::plan_queue`] |
 //! | whether assets that were updated make a run | [`asset_run::AssetRunView`] | [`asset_run::plan_asset_run`] |
+//! | whether a partition has all that its run waits for | [`partition_run::PartitionRunView`] | [`partition_run::plan_partition_run`] |
 //! | which queued runs start | [`run_start::StartView`] | [`run_start::plan_start`] |
 //! | when a failed task is tried again | [`retry`] | [`retry::next_retry_at`] |
 //! | what a process that ended means | [`executor_event`] | [`executor_event::plan_executor_event`] |
@@ -38,6 +39,7 @@ pub mod hitl;
 pub mod integrity;
 pub mod map_index;
 pub mod mark;
+pub mod partition_run;
 pub mod queueing;
 pub mod retry;
 pub mod run;

@@ -34,7 +34,6 @@ pub use error::Error;
 pub use facts::{dag_facts, run_facts};
 pub use inventory::{Inventory, PluginInfo, ProviderInfo, Providers};
 pub use listener::{ListenerCall, RunRows, Subject};
-pub use partition::MapperCall;
 pub use plugins::{AnswerChild, ChildRequest, Plugins, PluginsOptions};
 pub use run_request::needs_python;
 pub use secret::{SecretConnection, SecretWanted, SecretsBackend};

@@ -3,44 +3,47 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use updraft_timetable::{Ask, Judged, Mapped, MapperAnswer, MapperQuestion};
 
 use crate::Error;
-use crate::facts::parse_date;
+use crate::facts::{date, parse_date};
 use crate::listener::RunRows;
 use crate::plugins::Plugins;
 use crate::question::Question;
 
-/// A method of a partition mapper and what it is called with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MapperCall {
-    /// `{"__type", "__var"}`, as serialized; it may hold other mappers and windows.
-    pub mapper: Value,
-    /// `to_downstream`, `to_upstream`, `to_partition_date`, or a plain attribute such as
-    /// `max_downstream_keys`.
-    pub call: String,
-    pub arguments: Vec<Value>,
-}
-
 impl Plugins {
-    /// Calls partition mappers, one result each: a text, a number, null, or a sorted list of texts;
-    /// dates are texts. `asked` is the class that needs Python. The answer is kept.
+    /// Asks a partition mapper.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn map_partitions(
-        &self,
-        asked: &str,
-        calls: &[MapperCall],
-    ) -> Result<Vec<Value>, Error> {
-        let steps: Vec<Value> = calls
-            .iter()
-            .map(|call| {
-                json!({ "mapper": call.mapper, "call": call.call, "arguments": call.arguments })
-            })
-            .collect();
-        let body = json!({ "steps": steps });
-        let question = Question::new("MapPartitions", asked, "mapping a partition", &body);
-        self.ask_once(question).await
+    pub async fn ask_mapper(&self, asked: &MapperQuestion) -> Result<MapperAnswer, Error> {
+        let mut body = json!({ "mapper": asked.mapper });
+        match &asked.ask {
+            Ask::Map {
+                key,
+                partition_date,
+            } => {
+                body["key"] = json!(key);
+                body["partition_date"] = date(*partition_date);
+                let question =
+                    Question::new("MapPartition", &asked.class_path, "to_downstream", &body);
+                let answer: MappedAnswer = self.ask(question.clone()).await?;
+                let mapped = answer.read().map_err(|problem| question.nonsense(problem));
+                mapped.map(MapperAnswer::Mapped)
+            }
+            Ask::Judge {
+                downstream_key,
+                source_keys,
+            } => {
+                body["downstream_key"] = json!(downstream_key);
+                body["source_keys"] = json!(source_keys);
+                let question =
+                    Question::new("JudgePartition", &asked.class_path, "to_upstream", &body);
+                let answer: JudgedAnswer = self.ask(question.clone()).await?;
+                let judged = answer.read().map_err(|problem| question.nonsense(problem));
+                judged.map(MapperAnswer::Judged)
+            }
+        }
     }
 
     /// The instant that a deadline reference of the user gives for a run; `None`: it gives none.
@@ -75,4 +78,43 @@ impl Plugins {
 #[derive(Deserialize)]
 struct Reference {
     at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct MappedAnswer {
+    keys: Vec<String>,
+    keys_max: Option<u32>,
+    partition_date: Option<String>,
+}
+
+impl MappedAnswer {
+    fn read(self) -> Result<Mapped, String> {
+        Ok(Mapped {
+            keys: self.keys,
+            keys_max: self.keys_max,
+            partition_date: self.partition_date.as_deref().map(parse_date).transpose()?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct JudgedAnswer {
+    is_satisfied: bool,
+    unreachable: Option<String>,
+    #[serde(default)]
+    partition_date: Option<String>,
+    /// Why there is no date.
+    #[serde(default)]
+    undated: Option<String>,
+}
+
+impl JudgedAnswer {
+    fn read(self) -> Result<Judged, String> {
+        let date = self.partition_date.as_deref().map(parse_date).transpose()?;
+        Ok(Judged {
+            is_satisfied: self.is_satisfied,
+            unreachable: self.unreachable,
+            partition_date: self.undated.map_or(Ok(date), Err),
+        })
+    }
 }

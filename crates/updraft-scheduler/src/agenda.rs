@@ -113,6 +113,15 @@ impl Agenda {
         self.postpone(dag_id);
     }
 
+    /// Marks these Dags once more.
+    pub(crate) fn wait_for_all(&mut self, which: &WhichDags) {
+        self.creation = true;
+        match which {
+            WhichDags::All => self.all_waiting = true,
+            WhichDags::These(dags) => dags.iter().for_each(|dag_id| self.postpone(dag_id.clone())),
+        }
+    }
+
     /// Marks a Dag for the next time that runs are created.
     pub(crate) fn postpone(&mut self, dag_id: DagId) {
         if self.waiting.len() < WAITING_DAGS_MAX {

@@ -3,6 +3,7 @@
 //! Source: scheduling semantics §2.1, §2.2.
 
 mod assets;
+mod partitions;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use updraft_store::{RunCreation, StartedTaskInstance, Tx};
 use updraft_timetable::{Error as TimetableError, Timetable, next_dagrun};
 
 use crate::Error;
+use crate::create::assets::AssetRuns;
 use crate::scheduler::Scheduler;
 
 /// Random characters in the ids of runs that may share an instant.
@@ -58,9 +60,18 @@ impl Scheduler {
     /// One Dag's trouble is its own: it is logged and the others go on.
     pub(crate) async fn create_runs(&mut self, now: Timestamp) -> Result<(), Error> {
         let mut busy_until = None;
+        let waiting = self.agenda.take_waiting_dags();
+        if let Some(which) = &waiting
+            && self.create_partition_runs(which, now).await?
+        {
+            self.agenda.wait_for_all(which);
+        }
         if self.options.use_job_schedule {
             let mut tx = self.store.write().await?;
-            let by_assets = self.create_asset_runs(&mut tx, now).await?;
+            let by_assets = match &waiting {
+                Some(which) => self.create_asset_runs(&mut tx, which, now).await?,
+                None => AssetRuns::default(),
+            };
             let due = tx
                 .lock_due_dags(now, self.options.max_dagruns_to_create)
                 .await?;

@@ -249,6 +249,7 @@ impl Scheduler {
         if i32::try_from(states.len()).is_ok_and(|count| count >= limit) && all_failed {
             warn!(dag_id = %run.dag_id, limit, "paused a Dag after too many failed runs in a row");
             tx.set_paused(&run.dag_id, true).await?;
+            tx.refresh_asset_watchers(now).await?;
             tx.write_event_log(&NewEventLog {
                 dttm: now,
                 event: "paused".to_owned(),

@@ -19,6 +19,7 @@ mod asking;
 mod backfills;
 mod callbacks;
 mod create;
+mod custom_mappers;
 mod dags;
 mod deadlines;
 mod error;
@@ -37,6 +38,7 @@ mod urgent;
 mod workload;
 
 pub use asking::Asking;
+pub use custom_mappers::CustomMappers;
 pub use dags::DagCache;
 pub use error::Error;
 pub use listeners::ListenerCaller;

@@ -16,6 +16,7 @@ use updraft_store::{Change, NewJob, RunKey, Store, Tx};
 
 use crate::Error;
 use crate::agenda::Agenda;
+use crate::custom_mappers::CustomMappers;
 use crate::dags::DagCache;
 use crate::follow::Followed;
 use crate::followers::Pasts;
@@ -40,6 +41,11 @@ pub struct SchedulerOptions {
     pub max_dagruns_per_loop: i64,
     /// `[scheduler] use_job_schedule`: whether scheduled runs are created.
     pub use_job_schedule: bool,
+    /// `[scheduler] partition_mapper_max_downstream_keys`.
+    pub partition_keys_max: u32,
+    /// Asks Python about partition mappers that are classes of the user; without it events for them
+    /// feed no run, and the audit log says why.
+    pub custom_mappers: Option<CustomMappers>,
     /// `[scheduler] job_heartbeat_sec`.
     pub job_heartbeat: Duration,
     /// `[scheduler] scheduler_health_check_threshold`: a job silent for so long is dead.

@@ -31,6 +31,8 @@ pub(crate) fn options() -> SchedulerOptions {
         max_dagruns_to_create: 10,
         max_dagruns_per_loop: 20,
         use_job_schedule: true,
+        partition_keys_max: 20,
+        custom_mappers: None,
         job_heartbeat: MINUTE,
         health_check_threshold: MINUTE,
         parsing_cleanup_interval: MINUTE,

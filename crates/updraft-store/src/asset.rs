@@ -40,8 +40,8 @@ pub(crate) fn asset_event_columns(dialect: Dialect) -> String {
         Dialect::Postgres => "COALESCE(json_agg(alias.name ORDER BY alias.name), '[]')::TEXT",
     };
     format!(
-        "e.id, e.asset_id, a.name, a.uri, a.extra, e.extra, e.source_dag_id, e.source_run_id,
-         e.source_task_id, e.source_map_index,
+        "e.id, e.asset_id, a.name, a.uri, a.asset_group, a.extra, e.extra, e.source_dag_id,
+         e.source_run_id, e.source_task_id, e.source_map_index,
          (SELECT {aliases}
             FROM asset_alias_asset_event AS carried
             JOIN asset_alias AS alias ON alias.id = carried.alias_id
@@ -131,7 +131,8 @@ impl Reader {
         Ok(inactive)
     }
 
-    /// The events of an asset or an alias, in order of time.
+    /// The events of an asset or an alias, in order of time. An asset that is named by one half only
+    /// is an active one.
     pub async fn load_asset_events(
         &mut self,
         of: &EventsOf<'_>,
@@ -140,7 +141,8 @@ impl Reader {
         let direction = if query.newest_first { "DESC" } else { "ASC" };
         let (condition, first, second) = match of {
             EventsOf::Asset { name, uri } => (
-                "a.is_active AND ($1 = '' OR a.name = $1) AND ($2 = '' OR a.uri = $2)",
+                "($1 = '' OR a.name = $1) AND ($2 = '' OR a.uri = $2)
+                 AND (a.is_active OR ($1 <> '' AND $2 <> ''))",
                 name.unwrap_or_default(),
                 uri.unwrap_or_default(),
             ),
@@ -200,7 +202,11 @@ impl Reader {
 }
 
 pub(crate) fn asset_from(row: &AnyRow) -> Result<Asset, Error> {
-    let mut columns = Columns::of("asset", row);
+    take_asset(&mut Columns::of("asset", row))
+}
+
+/// Takes [`ASSET_COLUMNS`] and leaves what follows them.
+pub(crate) fn take_asset(columns: &mut Columns<'_>) -> Result<Asset, Error> {
     Ok(Asset {
         id: columns.big()?,
         name: columns.owned()?,
@@ -218,6 +224,7 @@ pub(crate) fn asset_event_from(row: &AnyRow) -> Result<AssetEvent, Error> {
         asset_id: columns.big()?,
         name: columns.owned()?,
         uri: columns.owned()?,
+        group: columns.owned()?,
         asset_extra: columns.json()?,
         extra: columns.json()?,
         source_dag_id: columns.id_or_null()?,

@@ -53,10 +53,11 @@ impl Tx {
         );
         self.execute("forget the states of inactive assets", statement)
             .await?;
-        self.replace_conflict_warnings(&conflicts, now).await
+        self.replace_conflict_warnings(&conflicts, now).await?;
+        self.refresh_asset_watchers(now).await
     }
 
-    async fn lock_asset_activity(&mut self) -> Result<(), Error> {
+    pub(crate) async fn lock_asset_activity(&mut self) -> Result<(), Error> {
         if self.dialect() == Dialect::Postgres {
             let statement = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(ACTIVITY_LOCK);
             self.execute("lock the activity of assets", statement)
@@ -135,7 +136,7 @@ impl Tx {
             let dag_id = Columns::of("asset_dag_run_queue", &row).id()?;
             self.may_create_runs(&dag_id);
         }
-        Ok(())
+        self.touch_partitions_of_asset(asset.id).await
     }
 
     /// The Dags that point at an asset, once for each time they do.

@@ -14,8 +14,9 @@ use updraft_model::asset::{Asset, AssetKey};
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{DagId, MapIndex};
 
+use crate::event_log::NewEventLog;
 use crate::parse::references::{AssetAliasDefinition, AssetDefinition};
-use crate::row::{Columns, micros};
+use crate::row::{Columns, assembled, micros, text_array};
 use crate::{Error, Tx};
 
 /// Something a task declares to update.
@@ -50,17 +51,34 @@ pub struct NewAssetEvent<'a> {
     /// The aliases that carry the event, by row number.
     pub alias_ids: &'a [i64],
     pub partition_key: Option<&'a str>,
+    /// Of the partition, if the run that caused the event was about it.
+    pub partition_date: Option<Timestamp>,
 }
 
 /// The updates of one try, on their way into the tables.
 struct Registration<'a> {
     ti: &'a TaskInstance,
     events: &'a [OutletEvent],
-    /// The partition of the run.
-    partition_key: Option<String>,
+    partition: RunPartition,
     /// When the next event takes place. Each has its own moment, as in Airflow: of two events of
     /// one asset a run consumes only the first, by quirk 1.
     next: Timestamp,
+}
+
+/// The partition that a run is about.
+struct RunPartition {
+    key: Option<String>,
+    date: Option<Timestamp>,
+}
+
+impl RunPartition {
+    /// The partition of an event about which the task may have said another key. The date belongs
+    /// to the key of the run.
+    fn of_event<'a>(&'a self, said: Option<&'a str>) -> (Option<&'a str>, Option<Timestamp>) {
+        let own = self.key.as_deref();
+        let key = said.or(own);
+        (key, self.date.filter(|_| key == own))
+    }
 }
 
 /// Updates through aliases that make one event.
@@ -97,7 +115,7 @@ impl Tx {
         let mut registration = Registration {
             ti,
             events,
-            partition_key: self.partition_key_of_run(ti).await?,
+            partition: self.partition_of_run(ti).await?,
             next: now,
         };
         // What a task declares twice it updates once. Assets come before references to them, and
@@ -151,12 +169,14 @@ impl Tx {
         }
         for (extra, partition_key) in said {
             let moment = registration.take_moment();
+            let (partition_key, partition_date) = registration.partition.of_event(partition_key);
             let event = NewAssetEvent {
                 asset_id: asset.id,
                 extra,
                 source: Some(registration.ti),
                 alias_ids: &[],
-                partition_key: partition_key.or(registration.partition_key.as_deref()),
+                partition_key,
+                partition_date,
             };
             self.register_asset_event(&event, moment).await?;
         }
@@ -201,7 +221,8 @@ impl Tx {
                 extra: update.extra,
                 source: Some(registration.ti),
                 alias_ids: &alias_ids,
-                partition_key: registration.partition_key.as_deref(),
+                partition_key: registration.partition.key.as_deref(),
+                partition_date: registration.partition.date,
             };
             self.register_asset_event(&event, moment).await?;
         }
@@ -262,18 +283,18 @@ impl Tx {
         self.upsert_asset(&new, now).await
     }
 
-    async fn partition_key_of_run(&mut self, ti: &TaskInstance) -> Result<Option<String>, Error> {
-        let statement =
-            sqlx::query("SELECT partition_key FROM dag_run WHERE dag_id = $1 AND run_id = $2")
-                .bind(ti.dag_id.as_str())
-                .bind(ti.run_id.as_str());
-        match self
-            .fetch_optional("load a partition key", statement)
-            .await?
-        {
-            Some(row) => Columns::of("dag_run", &row).owned_or_null(),
-            None => Ok(None),
-        }
+    async fn partition_of_run(&mut self, ti: &TaskInstance) -> Result<RunPartition, Error> {
+        let statement = sqlx::query(
+            "SELECT partition_key, partition_date FROM dag_run WHERE dag_id = $1 AND run_id = $2",
+        )
+        .bind(ti.dag_id.as_str())
+        .bind(ti.run_id.as_str());
+        let row = self.fetch_one("load a partition", statement).await?;
+        let mut columns = Columns::of("dag_run", &row);
+        Ok(RunPartition {
+            key: columns.owned_or_null()?,
+            date: columns.instant_or_null()?,
+        })
     }
 
     /// Stores an event and queues the Dags that wait for it; gives the event's row number. Schedulers
@@ -308,8 +329,7 @@ impl Tx {
             .bind(event_id);
             self.execute("register an asset event", statement).await?;
         }
-        self.queue_consumers(event.asset_id, event_id, event.partition_key, now)
-            .await?;
+        self.queue_consumers(event, event_id, now).await?;
         self.tell_of_asset_event(event, now).await?;
         Ok(event_id)
     }
@@ -370,23 +390,49 @@ impl Tx {
         Ok(aliases)
     }
 
-    /// Queues the unpaused Dags that are scheduled on the asset. A row that is there already keeps
-    /// its time (quirk 1), and an event of a partition queues no ordinary Dag.
+    /// Queues the unpaused Dags that are scheduled on the asset. An event of a partition queues
+    /// partitioned Dags, any other event ordinary ones.
     async fn queue_consumers(
+        &mut self,
+        event: &NewAssetEvent<'_>,
+        event_id: i64,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (partitioned, ordinary): (Vec<_>, Vec<_>) = self
+            .load_consumers(event.asset_id, event_id)
+            .await?
+            .into_iter()
+            .partition(|consumer| consumer.is_partitioned);
+        let ids = |consumers: Vec<Consumer>| -> Vec<DagId> {
+            consumers
+                .into_iter()
+                .map(|consumer| consumer.dag_id)
+                .collect()
+        };
+        let (partitioned, ordinary) = (ids(partitioned), ids(ordinary));
+        let partition_key = event.partition_key.filter(|key| !key.is_empty());
+        if partition_key.is_some() {
+            self.queue_for_partitions(event_id, &partitioned, event.partition_date)
+                .await?;
+        } else if !partitioned.is_empty() {
+            let row = missing_key(event, &partitioned, now);
+            self.write_event_log(&row).await?;
+        }
+        if event.partition_key.is_none() {
+            self.queue_dags(event.asset_id, &ordinary, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn load_consumers(
         &mut self,
         asset_id: i64,
         event_id: i64,
-        partition_key: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        if partition_key.is_some() {
-            return Ok(());
-        }
+    ) -> Result<Vec<Consumer>, Error> {
         let statement = sqlx::query(
-            "INSERT INTO asset_dag_run_queue (asset_id, target_dag_id, created_at)
-             SELECT $1, d.dag_id, $3
+            "SELECT d.dag_id, d.timetable_partitioned
                FROM dag AS d
-              WHERE NOT d.is_paused AND NOT d.timetable_partitioned
+              WHERE NOT d.is_paused
                 AND (d.dag_id IN (SELECT dag_id
                                     FROM dag_schedule_asset_reference
                                    WHERE asset_id = $1)
@@ -403,12 +449,45 @@ impl Tx {
                                        FROM dag_schedule_asset_uri_reference AS reference
                                        JOIN asset AS a ON a.uri = reference.uri
                                       WHERE a.id = $1))
-              ORDER BY d.dag_id
-             ON CONFLICT DO NOTHING
-             RETURNING target_dag_id",
+              ORDER BY d.dag_id",
         )
         .bind(asset_id)
-        .bind(event_id)
+        .bind(event_id);
+        self.fetch_all("find the consumers of an asset", statement)
+            .await?
+            .iter()
+            .map(|row| {
+                let mut columns = Columns::of("dag", row);
+                Ok(Consumer {
+                    dag_id: columns.id()?,
+                    is_partitioned: columns.flag()?,
+                })
+            })
+            .collect()
+    }
+
+    /// Queues an asset for Dags. A row that is there already keeps its time (quirk 1).
+    async fn queue_dags(
+        &mut self,
+        asset_id: i64,
+        dags: &[DagId],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if dags.is_empty() {
+            return Ok(());
+        }
+        let theirs = self.dialect().one_of_texts("dag_id", "$2");
+        let statement = sqlx::query(assembled(format!(
+            "INSERT INTO asset_dag_run_queue (asset_id, target_dag_id, created_at)
+             SELECT $1, dag_id, $3
+               FROM dag
+              WHERE {theirs}
+              ORDER BY dag_id
+             ON CONFLICT DO NOTHING
+             RETURNING target_dag_id"
+        )))
+        .bind(asset_id)
+        .bind(text_array(dags))
         .bind(micros(now));
         for row in self
             .fetch_all("queue consumers of an asset", statement)
@@ -418,5 +497,39 @@ impl Tx {
             self.may_create_runs(&dag_id);
         }
         Ok(())
+    }
+}
+
+/// A Dag that is scheduled on an asset.
+struct Consumer {
+    dag_id: DagId,
+    is_partitioned: bool,
+}
+
+/// What the audit log says of an event that names no partition although Dags wait for partitions.
+fn missing_key(event: &NewAssetEvent<'_>, dags: &[DagId], now: Timestamp) -> NewEventLog {
+    let dags: Vec<String> = dags.iter().map(|dag_id| format!("'{dag_id}'")).collect();
+    let or_none = |text: Option<&str>| text.unwrap_or("None").to_owned();
+    let source = event.source;
+    let extra = format!(
+        "Listening Dags are partition-aware but the run has no partition key \
+         (listening_dags=[{}], asset_id={}, run_id={}, dag_id={}, task_id={})",
+        dags.join(", "),
+        event.asset_id,
+        or_none(source.map(|ti| ti.run_id.as_str())),
+        or_none(source.map(|ti| ti.dag_id.as_str())),
+        or_none(source.map(|ti| ti.task_id.as_str())),
+    );
+    let row = match source {
+        Some(ti) => NewEventLog::about(ti, "missing partition key", now),
+        None => NewEventLog {
+            dttm: now,
+            event: "missing partition key".to_owned(),
+            ..NewEventLog::default()
+        },
+    };
+    NewEventLog {
+        extra: Some(extra),
+        ..row
     }
 }

@@ -59,13 +59,7 @@ impl Reader {
         &mut self,
         which: &WhichDags,
     ) -> Result<Vec<QueuedConsumer>, Error> {
-        let (condition, dags) = match which {
-            WhichDags::All => ("$1 IS NOT NULL".to_owned(), String::new()),
-            WhichDags::These(dags) => (
-                self.dialect().one_of_texts("q.target_dag_id", "$1"),
-                text_array(dags),
-            ),
-        };
+        let (condition, dags) = self.among("q.target_dag_id", which);
         let statement = sqlx::query(assembled(format!(
             "SELECT q.target_dag_id, q.asset_id, a.name, a.uri, q.created_at
                FROM asset_dag_run_queue AS q

@@ -78,7 +78,8 @@ impl Changes {
         self.sender.subscribe()
     }
 
-    pub(crate) fn tell(&self, changes: Vec<Change>) {
+    /// Tells those who listen in this process, for what has changed outside of the rows.
+    pub fn tell(&self, changes: Vec<Change>) {
         for change in changes {
             // Nobody listening is fine: the scan finds it.
             let _ = self.sender.send(change);

@@ -8,6 +8,7 @@
 //! conditions with bound values, [`order`] maps the API's attribute names to columns.
 
 mod admin;
+mod asset;
 mod backfill;
 mod cursor;
 mod dag;
@@ -21,6 +22,7 @@ mod version;
 mod xcom;
 
 pub use admin::{ConnectionFilter, EventLogFilter, JobFilter, PoolFilter, VariableFilter};
+pub use asset::{AssetEventFilter, AssetFilter, QueuedEventFilter};
 pub use backfill::BackfillFilter;
 pub use cursor::{Cursor, CursorValue};
 pub use dag::{

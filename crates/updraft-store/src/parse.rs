@@ -112,6 +112,7 @@ impl Tx {
         outcome.known_errors = self.replace_import_errors(file, now).await?;
         self.replace_warnings(file, now).await?;
         self.note_parse(file, now).await?;
+        self.refresh_asset_watchers(now).await?;
         Ok(outcome)
     }
 
@@ -149,6 +150,7 @@ impl Tx {
                 || before.max_active_tasks != parsed.dag.max_active_tasks
         });
         if schedule_moved || structure_changed {
+            self.touch_partitions_of_dag(dag_id).await?;
             self.dag_changed(dag_id);
         }
         Ok(())

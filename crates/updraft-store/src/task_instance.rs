@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
+use updraft_model::state_store::TaskScope;
 use updraft_model::task_instance::{NewTaskInstance, TaskInstance};
 use updraft_model::{
     DagId, DagVersionId, JobId, MapIndex, RunId, TaskId, TaskInstanceId, TaskInstanceState,
@@ -58,6 +59,28 @@ impl From<NewTaskInstance> for StartedTaskInstance {
 }
 
 impl Reader {
+    /// Whether a task instance is there; `map_index` of `None`: with any index.
+    pub async fn has_task_instance(
+        &mut self,
+        scope: &TaskScope,
+        map_index: Option<MapIndex>,
+    ) -> Result<bool, Error> {
+        let statement = sqlx::query(
+            "SELECT COUNT(*)
+               FROM task_instance
+              WHERE dag_id = $1 AND run_id = $2 AND task_id = $3
+                AND map_index = COALESCE($4, map_index)",
+        )
+        .bind(scope.dag_id.as_str())
+        .bind(scope.run_id.as_str())
+        .bind(scope.task_id.as_str())
+        .bind(map_index.map(|index| index.0));
+        let row = self
+            .fetch_one("look for a task instance", statement)
+            .await?;
+        Ok(Columns::of("task_instance", &row).big()? > 0)
+    }
+
     /// The live row of a try. An id of an older try finds nothing.
     pub async fn find_task_instance(
         &mut self,

@@ -99,7 +99,9 @@ pub enum Error {
         reason: String,
     },
     /// The key was not written with the timetable's key format.
-    #[error("partition key `{key}` does not match key format `{key_format}`: {reason}")]
+    #[error(
+        "Partition key '{key}' does not match the timetable's key_format '{key_format}': {reason}"
+    )]
     InvalidPartitionKey {
         /// The key as given.
         key: String,
@@ -109,7 +111,7 @@ pub enum Error {
         reason: String,
     },
     /// The key is not one that the mappers of the timetable make.
-    #[error("partition key `{key}` does not fit the partition mappers of the timetable: {reason}")]
+    #[error("Partition key '{key}' is invalid for this timetable's mappers: {reason}")]
     InvalidMappedKey {
         /// The key as given.
         key: String,

@@ -29,7 +29,10 @@ mod tests;
 pub use asset_condition::{AssetCondition, AssetMention, ResolvedAssets};
 pub use error::Error;
 pub use next_dagrun::next_dagrun;
-pub use partition::{MappingError, PartitionMapper, PartitionMappers, Requirement, WaitPolicy};
+pub use partition::{
+    Ask, Judged, Mapped, MapperAnswer, MapperQuestion, MappingError, PartitionMapper,
+    PartitionMappers, Requirement, WaitPolicy,
+};
 pub use run_id::{generate_run_id, infer_run_type, isoformat, isoformat_at};
 pub use run_info::{DagRunInfo, DataInterval, TimeRestriction};
 pub use timetable::{

@@ -10,6 +10,7 @@
 mod edges;
 mod key_pattern;
 mod mappers;
+mod question;
 mod serialized;
 mod temporal;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use mappers::PartitionMappers;
+pub use question::{Ask, Judged, Mapped, MapperAnswer, MapperQuestion};
 pub use wait_policy::WaitPolicy;
 
 use temporal::Temporal;

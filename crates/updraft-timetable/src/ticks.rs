@@ -1,6 +1,8 @@
 //! The instants at which a schedule ticks, and how to step from one to the next.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 use crate::Error;
 use crate::cron::Cron;
@@ -49,6 +51,15 @@ impl CronSchedule {
         instant.ok_or_else(|| self.out_of_range(at))
     }
 
+    /// The instant at which the clock of the zone shows this.
+    pub(crate) fn at(&self, wall_clock: DateTime) -> Result<Timestamp, Error> {
+        let instant = self.zone.instant(wall_clock);
+        instant.ok_or_else(|| {
+            let near = Offset::UTC.to_timestamp(wall_clock);
+            self.out_of_range(near.unwrap_or(Timestamp::MAX))
+        })
+    }
+
     /// `at` if it is a tick, else the first tick after it.
     pub(crate) fn align_next(&self, at: Timestamp) -> Result<Timestamp, Error> {
         let next = self.next(at)?;
@@ -61,7 +72,7 @@ impl CronSchedule {
         Ok(if self.next(prev)? == at { at } else { prev })
     }
 
-    pub(crate) fn out_of_range(&self, at: Timestamp) -> Error {
+    fn out_of_range(&self, at: Timestamp) -> Error {
         Error::OutOfRange {
             schedule: self.cron.expression().to_owned(),
             at,

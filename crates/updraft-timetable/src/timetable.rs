@@ -18,7 +18,9 @@ mod simple;
 mod trigger;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 
+use crate::ticks::Ticks;
 use crate::{DagRunInfo, DataInterval, Error, TimeRestriction};
 
 pub use asset::{AssetOrTime, AssetSchedule, PartitionedAsset};
@@ -176,6 +178,28 @@ impl Timetable {
             }
             Self::Custom(custom) => Err(custom.needs_python()),
             _ => Ok(None),
+        }
+    }
+
+    /// The instant that somebody means who names a partition date by the clock on the wall: a
+    /// schedule of cron ticks reads it in its own zone, every other one takes `instant`.
+    ///
+    /// # Errors
+    /// When the instant cannot be represented.
+    pub fn localize_partition_date(
+        &self,
+        wall_clock: DateTime,
+        instant: Timestamp,
+    ) -> Result<Timestamp, Error> {
+        let ticks = match self {
+            Self::CronPartition(partitions) => return partitions.at(wall_clock),
+            Self::CronTrigger(trigger) => &trigger.ticks,
+            Self::CronDataInterval(intervals) => &intervals.ticks,
+            _ => return Ok(instant),
+        };
+        match ticks {
+            Ticks::Cron(cron) => cron.at(wall_clock),
+            Ticks::Delta(_) => Ok(instant),
         }
     }
 

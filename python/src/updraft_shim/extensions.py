@@ -8,7 +8,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from updraft_shim import scratch, timetables
+from updraft_shim import rows, scratch, timetables
 from updraft_shim.helper import Body
 
 
@@ -25,23 +25,48 @@ def deadline_reference(question: Body) -> Body:
     return {"at": timetables.text(at)}
 
 
-def map_partitions(question: Body) -> list[Any]:
-    """Map partition keys with mappers of the user.
+def map_partition(question: Body) -> Body:
+    """Map the partition key of an event with a mapper of the user."""
+    mapper = _mapper(question)
+    made = mapper.to_downstream(question["key"])
+    keys = [made] if isinstance(made, str) else list(made)
+    for key in keys:
+        if not isinstance(key, str):
+            raise TypeError(f"to_downstream: expected strings, found {key!r}")
+    try:
+        carried = mapper.carry_partition_date(rows.date(question["partition_date"]))
+    except Exception:
+        # As in Airflow: the runs do without.
+        carried = None
+    return {
+        "keys": keys,
+        "keys_max": mapper.max_downstream_keys,
+        "partition_date": timetables.text(carried),
+    }
 
-    Each step is `{"mapper", "call", "arguments"}`; the answer holds one result each.
-    """
-    return [_map(step) for step in question["steps"]]
+
+def judge_partition(question: Body) -> Body:
+    """Tell whether a run has what it waits for, according to a mapper of the user."""
+    mapper, key = _mapper(question), question["downstream_key"]
+    is_satisfied, unreachable = True, None
+    if mapper.is_rollup:
+        verdict = mapper.wait_policy.is_satisfied_by_keys(
+            matched=frozenset(question["source_keys"]), expected=mapper.to_upstream(key)
+        )
+        unreachable = verdict.unreachable_reason
+        is_satisfied = bool(verdict.satisfied) and not verdict.unreachable
+    answer: Body = {"is_satisfied": is_satisfied, "unreachable": unreachable}
+    try:
+        answer["partition_date"] = timetables.text(mapper.to_partition_date(key))
+    except Exception as error:
+        answer["undated"] = f"{type(error).__name__}: {error}"
+    return answer
 
 
-def _map(step: Body) -> Any:
+def _mapper(question: Body) -> Any:
     from airflow.serialization.decoders import decode_partition_mapper
 
-    mapper = decode_partition_mapper(step["mapper"])
-    made = getattr(mapper, step["call"])
-    if not callable(made):
-        return made
-    made = made(*step["arguments"])
-    return made if made is None or isinstance(made, (str, bool, int)) else sorted(map(str, made))
+    return decode_partition_mapper(question["mapper"])
 
 
 def secret(question: Body) -> Body:

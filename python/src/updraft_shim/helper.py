@@ -37,7 +37,8 @@ _ANSWERS = {
     "GetProviders": "inventory.providers",
     "CallListener": "listeners.call",
     "EvaluateDeadlineReference": "extensions.deadline_reference",
-    "MapPartitions": "extensions.map_partitions",
+    "MapPartition": "extensions.map_partition",
+    "JudgePartition": "extensions.judge_partition",
     "GetSecret": "extensions.secret",
     "GetHostname": "extensions.hostname",
 }

@@ -4,8 +4,9 @@
 
 use serde_json::{Value, json};
 use updraft_model::TaskId;
+use updraft_model::asset::AssetKey;
 use updraft_model::serialized::SerializedDag;
-use updraft_store::{AssetAliasDefinition, AssetDefinition, DagAssets};
+use updraft_store::{AssetAliasDefinition, AssetDefinition, AssetWatcher, DagAssets};
 use updraft_timetable::Timetable;
 
 /// Conditions are nested by hand; deeper is a mistake.
@@ -76,7 +77,12 @@ fn schedule(condition: &Value, assets: &mut DagAssets, depth: usize) {
         return;
     }
     match kind(condition) {
-        Some("asset") => assets.scheduled_on.extend(asset(condition)),
+        Some("asset") => {
+            if let Some(asset) = asset(condition) {
+                watch(condition, &asset, assets);
+                assets.scheduled_on.push(asset);
+            }
+        }
         Some("asset_alias") => assets.scheduled_on_aliases.extend(alias(condition)),
         Some("asset_ref") => {
             let owned = |key| text(condition, key).map(str::to_owned);
@@ -89,6 +95,27 @@ fn schedule(condition: &Value, assets: &mut DagAssets, depth: usize) {
                 schedule(object, assets, depth + 1);
             }
         }
+    }
+}
+
+/// The watchers that stand at an asset.
+fn watch(value: &Value, asset: &AssetDefinition, assets: &mut DagAssets) {
+    let watchers = fields(value).get("watchers").and_then(Value::as_array);
+    for watcher in watchers.into_iter().flatten() {
+        let trigger = &watcher["trigger"];
+        let (Some(name), Some(classpath)) = (text(watcher, "name"), text(trigger, "classpath"))
+        else {
+            continue;
+        };
+        let key = AssetKey {
+            name: asset.name.clone(),
+            uri: asset.uri.clone(),
+        };
+        assets.watchers.entry(key).or_default().push(AssetWatcher {
+            name: name.to_owned(),
+            classpath: classpath.to_owned(),
+            kwargs: trigger.get("kwargs").cloned().unwrap_or_else(|| json!({})),
+        });
     }
 }
 

@@ -1,15 +1,18 @@
 //! Assets and their events.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use updraft_model::TaskInstanceId;
 use updraft_model::asset::{Asset, AssetEvent};
+use updraft_model::dag_run::DagRun;
 use updraft_model::serialized::SerializedDag;
 use updraft_store::{AssetEventQuery, EventsOf, Store};
 use updraft_task_comms::json::JsonText;
 use updraft_task_comms::message::{
     AssetEventResponse, AssetEventsResult, AssetProfile, AssetResponse, AssetResult,
-    AssetsByAliasResult, ErrorType, GetAssetEventByAsset, GetAssetEventByAssetAlias,
-    InactiveAssetsResult, Response, ValidateInletsAndOutlets,
+    AssetsByAliasResult, DagRunAssetReference, ErrorType, GetAssetEventByAsset,
+    GetAssetEventByAssetAlias, InactiveAssetsResult, Response, ValidateInletsAndOutlets,
 };
 use updraft_task_comms::scalar::UtcDateTime;
 
@@ -135,22 +138,49 @@ fn query(
     AssetEventQuery {
         after: after.map(Timestamp::from),
         before: before.map(Timestamp::from),
-        limit,
+        limit: limit.filter(|limit| *limit > 0),
         newest_first: !ascending,
     }
 }
 
 async fn events(store: &Store, of: &EventsOf<'_>, query: &AssetEventQuery) -> Outcome {
-    let found = stored(store.read().await)?
-        .load_asset_events(of, query)
-        .await;
-    let asset_events = stored(found)?.into_iter().map(event_of).collect();
+    let mut reader = stored(store.read().await)?;
+    let events = stored(reader.load_asset_events(of, query).await)?;
+    let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
+    let mut created: BTreeMap<i64, Vec<DagRunAssetReference>> = BTreeMap::new();
+    for consuming in stored(reader.load_consuming_runs(&ids).await)? {
+        let of_event = created.entry(consuming.event_id).or_default();
+        of_event.extend(reference(&consuming.run));
+    }
+    let asset_events = events
+        .into_iter()
+        .map(|event| {
+            let created_dagruns = created.remove(&event.id).unwrap_or_default();
+            event_of(event, created_dagruns)
+        })
+        .collect();
     Ok(Some(Response::AssetEventsResult(AssetEventsResult {
         asset_events,
     })))
 }
 
-fn event_of(event: AssetEvent) -> AssetEventResponse {
+/// A run that consumed an event. One that has not started yet is left out: it has no start that the
+/// SDK could read.
+fn reference(run: &DagRun) -> Option<DagRunAssetReference> {
+    Some(DagRunAssetReference {
+        run_id: run.run_id.to_string(),
+        dag_id: run.dag_id.to_string(),
+        logical_date: run.logical_date.map(UtcDateTime::from),
+        start_date: run.start_date?.into(),
+        end_date: run.end_date.map(UtcDateTime::from),
+        state: run.state.to_string(),
+        data_interval_start: run.data_interval_start.map(UtcDateTime::from),
+        data_interval_end: run.data_interval_end.map(UtcDateTime::from),
+        partition_key: run.partition_key.clone(),
+    })
+}
+
+fn event_of(event: AssetEvent, created_dagruns: Vec<DagRunAssetReference>) -> AssetEventResponse {
     AssetEventResponse {
         id: event.id,
         timestamp: event.timestamp.into(),
@@ -158,10 +188,10 @@ fn event_of(event: AssetEvent) -> AssetEventResponse {
         asset: AssetResponse {
             name: event.name,
             uri: event.uri,
-            group: String::new(),
+            group: event.group,
             extra: Some(JsonText::from(&event.asset_extra)),
         },
-        created_dagruns: Vec::new(),
+        created_dagruns,
         source_task_id: event.source_task_id.map(|id| id.to_string()),
         source_dag_id: event.source_dag_id.map(|id| id.to_string()),
         source_run_id: event.source_run_id.map(|id| id.to_string()),

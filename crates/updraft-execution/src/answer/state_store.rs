@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use updraft_model::TaskInstanceId;
 use updraft_model::asset::Asset;
+use updraft_model::state_store::{StateWriter, StateWriterKind};
 use updraft_model::task_instance::TaskInstance;
 use updraft_runtime::Clock;
-use updraft_store::{AssetStateWriter, Reader, Store, Tx};
+use updraft_store::{Reader, Store, Tx};
 use updraft_task_comms::json::JsonText;
 use updraft_task_comms::message::{
     AssetStateStoreResult, ErrorType, GetTaskStateStore, Response, SetTaskStateStore,
@@ -30,7 +31,11 @@ pub(super) async fn get_of_task(
 ) -> Outcome {
     let mut reader = stored(store.read().await)?;
     let ti = require_try(&mut reader, request.ti_id).await?;
-    let found = stored(reader.find_task_state(&ti, &request.key, clock.now()).await)?;
+    let found = stored(
+        reader
+            .find_task_state(&(&ti).into(), &request.key, clock.now())
+            .await,
+    )?;
     Ok(Some(match found {
         Some(value) => Response::TaskStateStoreResult(TaskStateStoreResult {
             value: JsonText::from_stored(value),
@@ -52,7 +57,7 @@ pub(super) async fn set_of_task(
     let expires_at = request.expires_at.map(Timestamp::from);
     let value = request.value.as_str();
     stored(
-        tx.set_task_state(&ti, &request.key, value, expires_at, clock.now())
+        tx.set_task_state(&(&ti).into(), &request.key, value, expires_at, clock.now())
             .await,
     )?;
     committed(tx).await
@@ -61,14 +66,14 @@ pub(super) async fn set_of_task(
 pub(super) async fn delete_of_task(store: &Store, ti_id: Uuid, key: &str) -> Outcome {
     let mut tx = stored(store.write().await)?;
     let ti = require_try(&mut tx, ti_id).await?;
-    stored(tx.delete_task_state(&ti, key).await)?;
+    stored(tx.delete_task_state(&(&ti).into(), key).await)?;
     committed(tx).await
 }
 
 pub(super) async fn clear_of_task(store: &Store, ti_id: Uuid) -> Outcome {
     let mut tx = stored(store.write().await)?;
     let ti = require_try(&mut tx, ti_id).await?;
-    stored(tx.clear_task_state_store(&ti).await)?;
+    stored(tx.clear_task_state_store(&(&ti).into()).await)?;
     committed(tx).await
 }
 
@@ -77,8 +82,8 @@ pub(super) async fn get_of_asset(store: &Store, asset: AssetName, key: &str) -> 
     let asset = require_asset(&mut reader, &asset).await?;
     let found = stored(reader.find_asset_state(asset.id, key).await)?;
     Ok(Some(match found {
-        Some(value) => Response::AssetStateStoreResult(AssetStateStoreResult {
-            value: JsonText::from_stored(value),
+        Some(state) => Response::AssetStateStoreResult(AssetStateStoreResult {
+            value: JsonText::from_stored(state.value),
         }),
         None => Response::error(
             ErrorType::AssetStoreNotFound,
@@ -96,7 +101,7 @@ pub(super) async fn set_of_asset(
 ) -> Outcome {
     let mut tx = stored(store.write().await)?;
     let ti = require_try(&mut tx, asker.ti_id.0).await?;
-    let writer = AssetStateWriter::Task(&ti);
+    let writer = StateWriter::from(&ti);
     let now = asker.options.clock.now();
     set_as(tx, &writer, asset, key, value, now).await
 }
@@ -109,12 +114,13 @@ pub(super) async fn set_by_watcher(
     now: Timestamp,
 ) -> Outcome {
     let tx = stored(store.write().await)?;
-    set_as(tx, &AssetStateWriter::Watcher, asset, key, value, now).await
+    let writer = StateWriter::outside(StateWriterKind::Watcher);
+    set_as(tx, &writer, asset, key, value, now).await
 }
 
 async fn set_as(
     mut tx: Tx,
-    writer: &AssetStateWriter<'_>,
+    writer: &StateWriter,
     asset: AssetName,
     key: &str,
     value: &JsonText,

@@ -12,7 +12,7 @@ use updraft_model::{DagId, DagRunType, DagVersionId};
 use updraft_planning::asset_run::{
     AssetRunPlan, AssetRunView, QueuedAsset, event_window_floor, plan_asset_run,
 };
-use updraft_store::{QueuedConsumer, ResolvedKeys, RunCreation, Tx};
+use updraft_store::{QueuedConsumer, Reader, ResolvedKeys, RunCreation, Tx, WhichDags};
 use updraft_timetable::{AssetCondition, AssetMention, ResolvedAssets, Timetable, generate_run_id};
 
 use super::{NewRun, RANDOM_CHARS};
@@ -44,14 +44,12 @@ impl Scheduler {
     pub(super) async fn create_asset_runs(
         &mut self,
         tx: &mut Tx,
+        which: &WhichDags,
         now: Timestamp,
     ) -> Result<AssetRuns, Error> {
         let mut runs = AssetRuns::default();
-        let Some(which) = self.agenda.take_waiting_dags() else {
-            return Ok(runs);
-        };
         let mut queued: BTreeMap<DagId, Vec<QueuedConsumer>> = BTreeMap::new();
-        for consumer in tx.load_queued_consumers(&which).await? {
+        for consumer in tx.load_queued_consumers(which).await? {
             let consumers = queued.entry(consumer.dag_id.clone()).or_default();
             consumers.push(consumer);
         }
@@ -201,7 +199,7 @@ async fn plan(
 
 /// Looks up what the aliases and references of a condition stand for.
 pub(super) async fn resolve(
-    tx: &mut Tx,
+    reader: &mut Reader,
     condition: &AssetCondition,
 ) -> Result<ResolvedAssets, Error> {
     let (mut aliases, mut names, mut uris) = (Vec::new(), Vec::new(), Vec::new());
@@ -217,7 +215,7 @@ pub(super) async fn resolve(
         of_aliases,
         by_name,
         by_uri,
-    } = tx.load_resolved_assets(&aliases, &names, &uris).await?;
+    } = reader.load_resolved_assets(&aliases, &names, &uris).await?;
     Ok(ResolvedAssets {
         of_aliases,
         by_name,

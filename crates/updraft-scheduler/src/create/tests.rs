@@ -1,5 +1,7 @@
-//! Runs that updates of assets make due, through the store: the recorded cases of Airflow, and
-//! what they do not reach.
+//! A scheduler on a store of its own, with one Dag that waits for assets.
+
+mod assets;
+mod partitions;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -8,7 +10,7 @@ use updraft_executor::{LocalExecutor, Outcome};
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::dag_run::DagRun;
 use updraft_model::filter::Page;
-use updraft_model::{DagRunState, DagRunType, DagVersionId};
+use updraft_model::{DagRunState, DagVersionId};
 use updraft_runtime::{Clock, Ids, Tasks};
 use updraft_store::listing::DagRunFilter;
 use updraft_store::{
@@ -18,7 +20,6 @@ use updraft_store::{
 use crate::scheduler::Scheduler;
 use crate::testing::{a_dag, a_file, a_store, options};
 
-const VECTORS: &str = include_str!("../../../updraft-planning/testdata/dagrun_creation.json");
 const DAG: &str = "waits";
 
 /// A scheduler on a store of its own, with one Dag that waits for assets.
@@ -38,6 +39,8 @@ struct Waits {
     catchup: bool,
     /// Wrapped around the timetable that waits for assets.
     or_time: bool,
+    /// For partitions, which this mapper finds.
+    mapper: Option<Value>,
 }
 
 impl Waits {
@@ -48,6 +51,7 @@ impl Waits {
             max_active_runs: 16,
             catchup: false,
             or_time: false,
+            mapper: None,
         }
     }
 
@@ -61,6 +65,15 @@ impl Waits {
             })
             .collect();
         let condition = json!({"__type": self.condition, "objects": objects});
+        if let Some(mapper) = &self.mapper {
+            return json!({
+                "__type": "airflow.timetables.simple.PartitionedAssetTimetable",
+                "__var": {
+                    "asset_condition": condition, "default_partition_mapper": mapper,
+                    "partition_mapper_config": [],
+                },
+            });
+        }
         if !self.or_time {
             return json!({
                 "__type": "airflow.timetables.simple.AssetTriggeredTimetable",
@@ -93,6 +106,7 @@ impl Waits {
             dag: Dag {
                 timetable_summary: Some("Asset".to_owned()),
                 timetable_type: "AssetTriggeredTimetable".to_owned(),
+                timetable_partitioned: self.mapper.is_some(),
                 asset_expression: Some(json!({"all": []})),
                 max_active_runs: self.max_active_runs,
                 next_dagrun: NextDagRun {
@@ -161,6 +175,11 @@ impl Scene {
     }
 
     async fn emit(&mut self, name: &str, extra: Value) {
+        self.emit_for(name, None, extra).await;
+    }
+
+    /// An event, maybe of a partition.
+    async fn emit_for(&mut self, name: &str, partition_key: Option<&str>, extra: Value) {
         let now = self.next_moment();
         let mut tx = self.store.write().await.unwrap();
         let asset = tx.find_asset_by_name(name).await.unwrap().unwrap();
@@ -169,9 +188,16 @@ impl Scene {
             extra: &extra,
             source: None,
             alias_ids: &[],
-            partition_key: None,
+            partition_key,
+            partition_date: None,
         };
         tx.register_asset_event(&event, now).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn parse(&mut self, dag: ParsedDag) {
+        let mut tx = self.store.write().await.unwrap();
+        tx.persist_parse(&a_file(dag), self.clock).await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -274,131 +300,4 @@ fn run(test: impl Future<Output = ()>) {
         .build()
         .unwrap();
     runtime.block_on(test);
-}
-
-#[test]
-fn recorded_updates_make_the_recorded_runs() {
-    let file: Value = serde_json::from_str(VECTORS).unwrap();
-    let is_of_assets = |vector: &&Value| vector["group"] == "assets";
-    let vectors: Vec<&Value> = file["vectors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(is_of_assets)
-        .collect();
-    assert_eq!(vectors.len(), 6);
-    for vector in vectors {
-        run(replay(vector));
-    }
-}
-
-async fn replay(vector: &Value) {
-    let steps = vector["steps"].as_array().unwrap();
-    let is_named = |name: &&str| steps.iter().any(|step| step[1] == json!(name));
-    let names: Vec<&str> = ["a", "b"].into_iter().filter(is_named).collect();
-    let mut scene = Scene::new(&Waits {
-        condition: if vector["note"] == "any" {
-            "asset_any"
-        } else {
-            "asset_all"
-        },
-        max_active_runs: i32::try_from(vector["max_active_runs"].as_i64().unwrap()).unwrap(),
-        catchup: vector["catchup"].as_bool().unwrap(),
-        ..Waits::all(&names)
-    })
-    .await;
-    let mut ticks = vec![];
-    for step in steps {
-        match step[0].as_str().unwrap() {
-            "emit" => {
-                scene
-                    .emit(step[1].as_str().unwrap(), json!({"n": step[2]}))
-                    .await
-            }
-            "pause" => scene.set_paused(true).await,
-            "unpause" => scene.set_paused(false).await,
-            "finish" => scene.finish().await,
-            "tick" => ticks.push(scene.tick().await),
-            other => panic!("unknown step {other}"),
-        }
-    }
-    assert_eq!(json!(ticks), vector["ticks"], "{}", vector["note"]);
-}
-
-#[test]
-fn a_run_of_assets_says_where_it_comes_from() {
-    run(async {
-        let mut scene = Scene::new(&Waits::all(&["a"])).await;
-        scene.emit("a", json!({})).await;
-        let emitted = scene.clock;
-        scene.look().await;
-        let runs = scene.runs().await;
-        let [made] = &runs[..] else {
-            panic!("{runs:?}");
-        };
-        assert_eq!(made.run_type, DagRunType::AssetTriggered);
-        assert_eq!(made.state, DagRunState::Queued);
-        assert_eq!(made.triggered_by.unwrap().as_str(), "asset");
-        assert_eq!(made.run_after, emitted);
-        assert_eq!((made.logical_date, made.data_interval_start), (None, None));
-        let prefix = "asset_triggered__2026-01-05T00:00:01+00:00_";
-        let random = made.run_id.as_str().strip_prefix(prefix).unwrap();
-        assert_eq!(random.len(), 8);
-        assert!(random.chars().all(|char| char.is_ascii_alphanumeric()));
-    });
-}
-
-#[test]
-fn assets_come_before_the_clock() {
-    run(async {
-        let mut scene = Scene::new(&Waits {
-            or_time: true,
-            ..Waits::all(&["a"])
-        })
-        .await;
-        scene.emit("a", json!({})).await;
-        scene.look().await;
-        let types = |runs: &[DagRun]| runs.iter().map(|run| run.run_type).collect::<Vec<_>>();
-        assert_eq!(types(&scene.runs().await), [DagRunType::AssetTriggered]);
-        scene.look().await;
-        let both = [DagRunType::AssetTriggered, DagRunType::Scheduled];
-        assert_eq!(
-            types(&scene.runs().await),
-            both,
-            "the clock's run comes one round later"
-        );
-    });
-}
-
-#[test]
-fn a_dag_that_waits_for_assets_no_more_forgets_them() {
-    run(async {
-        let mut scene = Scene::new(&Waits::all(&["a", "b"])).await;
-        scene.emit("a", json!({})).await;
-        let mut changed = Waits::all(&["a", "b"]).parsed(scene.clock);
-        changed.data = changed
-            .data
-            .replace("AssetTriggeredTimetable", "NullTimetable");
-        changed.dag_hash = "other".to_owned();
-        let file = a_file(changed);
-        let mut tx = scene.store.write().await.unwrap();
-        tx.persist_parse(&file, scene.clock).await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(scene.queue().await, ["a"]);
-        scene.look().await;
-        assert!(scene.queue().await.is_empty());
-        assert!(scene.runs().await.is_empty());
-    });
-}
-
-#[test]
-fn without_job_schedule_updates_only_queue() {
-    run(async {
-        let mut scene = Scene::new(&Waits::all(&["a"])).await;
-        scene.scheduler.options.use_job_schedule = false;
-        scene.emit("a", json!({})).await;
-        scene.look().await;
-        assert!(scene.runs().await.is_empty());
-        assert_eq!(scene.queue().await, ["a"]);
-    });
 }

@@ -633,6 +633,8 @@ fn scheduler_options(hostname: &str, is_alone: bool) -> SchedulerOptions {
         max_dagruns_to_create: 10,
         max_dagruns_per_loop: 20,
         use_job_schedule: true,
+        partition_keys_max: 1_000,
+        custom_mappers: None,
         job_heartbeat: seconds(20),
         health_check_threshold: seconds(60),
         orphaned_tasks_check_interval: seconds(300),

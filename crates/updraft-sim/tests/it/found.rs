@@ -172,6 +172,8 @@ fn options() -> SchedulerOptions {
         max_dagruns_to_create: 10,
         max_dagruns_per_loop: 20,
         use_job_schedule: true,
+        partition_keys_max: 1_000,
+        custom_mappers: None,
         job_heartbeat: LONG,
         health_check_threshold: LONG,
         trigger_timeout_check_interval: LONG,

@@ -1,6 +1,7 @@
 //! A try reports how it ended, or why it pauses.
 
 use jiff::Timestamp;
+use updraft_model::state_store::TaskScope;
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
 
@@ -132,7 +133,7 @@ impl Tx {
             self.register_asset_changes(&ti, &finish.outlets, &finish.outlet_events, now)
                 .await?;
             if finish.clears_state_store {
-                self.clear_task_state_store(&ti).await?;
+                self.clear_task_state_store(&TaskScope::from(&*ti)).await?;
             }
         }
         self.reported(&ti, finish.state, now).await?;

@@ -116,7 +116,7 @@ fn narrowed(dialect: Dialect, filter: &DagRunFilter, now: Timestamp) -> Select {
     }
     select.equals("bundle_version", filter.bundle_version.as_deref());
     select.pattern("triggering_user_name", &filter.triggering_user_name);
-    select.pattern("partition_key", &filter.partition_key);
+    select.pattern_with_bars("partition_key", &filter.partition_key);
     select.exists(
         "SELECT 1 FROM task_instance t JOIN dag_version v ON v.id = t.dag_version_id \
           WHERE t.dag_id = dag_run.dag_id AND t.run_id = dag_run.run_id",

@@ -185,22 +185,34 @@ impl Select {
     }
 
     pub(crate) fn pattern(&mut self, column: &str, pattern: &Pattern) {
-        if let Some(anywhere) = pattern.anywhere.as_deref().filter(|text| *text != "~") {
-            let alternatives: Vec<String> = anywhere
-                .split('|')
+        self.pattern_of(column, pattern, alternatives);
+    }
+
+    /// As [`Self::pattern`], where `|` is a character like any other.
+    pub(crate) fn pattern_with_bars(&mut self, column: &str, pattern: &Pattern) {
+        self.pattern_of(column, pattern, |text| vec![text]);
+    }
+
+    /// `~` is whatever is there.
+    fn pattern_of(&mut self, column: &str, pattern: &Pattern, split: fn(&str) -> Vec<&str>) {
+        if let Some(anywhere) = pattern.anywhere.as_deref() {
+            let anywhere = if anywhere == "~" { "%" } else { anywhere };
+            let conditions: Vec<String> = split(anywhere)
+                .into_iter()
                 .map(|part| {
-                    let bound = self.text(&format!("%{}%", part.trim().to_lowercase()));
+                    let bound = self.text(&format!("%{}%", part.to_lowercase()));
                     format!("LOWER({column}) LIKE {bound}")
                 })
                 .collect();
-            self.require(format!("({})", alternatives.join(" OR ")));
+            self.require(format!("({})", conditions.join(" OR ")));
         }
-        if let Some(prefix) = pattern.prefix.as_deref().filter(|text| *text != "~") {
-            let alternatives: Vec<String> = prefix
-                .split('|')
-                .map(|part| self.prefix(column, part.trim()))
+        if let Some(prefix) = pattern.prefix.as_deref() {
+            let prefix = if prefix == "~" { "" } else { prefix };
+            let conditions: Vec<String> = split(prefix)
+                .into_iter()
+                .map(|part| self.prefix(column, part))
                 .collect();
-            self.require(format!("({})", alternatives.join(" OR ")));
+            self.require(format!("({})", conditions.join(" OR ")));
         }
     }
 
@@ -270,6 +282,16 @@ impl Select {
         }
         statement
     }
+}
+
+/// The terms between bars, without blanks around them; text without any term stands for itself.
+fn alternatives(text: &str) -> Vec<&str> {
+    if !text.contains('|') {
+        return vec![text];
+    }
+    let terms = text.split('|').map(str::trim);
+    let terms: Vec<&str> = terms.filter(|term| !term.is_empty()).collect();
+    if terms.is_empty() { vec![text] } else { terms }
 }
 
 /// What a list is made of.

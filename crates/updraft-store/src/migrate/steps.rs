@@ -23,6 +23,12 @@ pub(super) const STEPS: &[Step] = &[
         postgres: include_str!("../../migrations/postgres/0002_triggers.sql"),
     },
     Step {
+        number: 3,
+        description: "assets",
+        sqlite: include_str!("../../migrations/sqlite/0003_assets.sql"),
+        postgres: include_str!("../../migrations/postgres/0003_assets.sql"),
+    },
+    Step {
         number: 4,
         description: "backfill",
         sqlite: include_str!("../../migrations/sqlite/0004_backfill.sql"),

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use updraft_model::asset::AssetKey;
 use updraft_model::{DagId, TaskId};
 
 use crate::dialect::Kind;
 use crate::row::{Columns, assembled, micros, text_array};
-use crate::{Error, Tx};
+use crate::{AssetWatcher, Error, Tx};
 
 /// Everything about assets in one Dag.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +28,8 @@ pub struct DagAssets {
     pub inlets: Vec<(TaskId, AssetDefinition)>,
     /// Aliases among outlets and inlets.
     pub other_aliases: Vec<AssetAliasDefinition>,
+    /// Who watches assets in the schedule.
+    pub watchers: BTreeMap<AssetKey, Vec<AssetWatcher>>,
 }
 
 /// An asset as a Dag file defines it.
@@ -103,11 +106,19 @@ impl Tx {
         assets: &DagAssets,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut rows = Vec::new();
+        let (mut rows, mut watched) = (Vec::new(), Vec::new());
         for asset in &assets.scheduled_on {
-            rows.push(json!({"asset_id": self.upsert_asset(asset, now).await?}));
+            let asset_id = self.upsert_asset(asset, now).await?;
+            rows.push(json!({"asset_id": asset_id}));
+            let key = AssetKey {
+                name: asset.name.clone(),
+                uri: asset.uri.clone(),
+            };
+            let watchers = assets.watchers.get(&key).map_or(&[][..], Vec::as_slice);
+            watched.push((asset_id, watchers));
         }
         let mut changed = self.replace(&SCHEDULE_ASSETS, dag_id, rows, now).await?;
+        self.define_watchers(dag_id, &watched).await?;
         let mut rows = Vec::new();
         for alias in &assets.scheduled_on_aliases {
             rows.push(json!({"alias_id": self.upsert_asset_alias(alias, now).await?}));
@@ -174,16 +185,17 @@ impl Tx {
         asset: &AssetDefinition,
         now: Timestamp,
     ) -> Result<i64, Error> {
+        // An insert that finds the row there would use up a number each time a file is parsed.
+        let refreshed = self.refresh_asset(asset, now).await?;
+        if let Some(id) = refreshed {
+            return Ok(id);
+        }
         self.tell_of_new_asset(asset, now).await?;
         let statement = sqlx::query(
             "INSERT INTO asset (name, uri, asset_group, extra, is_active, created_at, updated_at)
              VALUES ($1, $2, $3, $4, FALSE, $5, $5)
              ON CONFLICT (name, uri) DO UPDATE
-                SET asset_group = excluded.asset_group, extra = excluded.extra,
-                    updated_at = CASE
-                        WHEN asset.asset_group = excluded.asset_group
-                             AND asset.extra = excluded.extra THEN asset.updated_at
-                        ELSE excluded.updated_at END
+                SET asset_group = excluded.asset_group, extra = excluded.extra
              RETURNING id",
         )
         .bind(asset.name.as_str())
@@ -195,22 +207,34 @@ impl Tx {
         Columns::of("asset", &row).big()
     }
 
+    async fn refresh_asset(
+        &mut self,
+        asset: &AssetDefinition,
+        now: Timestamp,
+    ) -> Result<Option<i64>, Error> {
+        let statement = sqlx::query(
+            "UPDATE asset
+                SET asset_group = $3, extra = $4,
+                    updated_at = CASE WHEN asset_group = $3 AND extra = $4 THEN updated_at
+                                      ELSE $5 END
+              WHERE name = $1 AND uri = $2
+             RETURNING id",
+        )
+        .bind(asset.name.as_str())
+        .bind(asset.uri.as_str())
+        .bind(asset.group.as_str())
+        .bind(asset.extra.to_string())
+        .bind(micros(now));
+        let row = self.fetch_optional("refresh an asset", statement).await?;
+        row.map(|row| Columns::of("asset", &row).big()).transpose()
+    }
+
     async fn tell_of_new_asset(
         &mut self,
         asset: &AssetDefinition,
         now: Timestamp,
     ) -> Result<(), Error> {
         if !self.has_listeners("on_asset_created").await? {
-            return Ok(());
-        }
-        let statement = sqlx::query("SELECT id FROM asset WHERE name = $1 AND uri = $2")
-            .bind(asset.name.as_str())
-            .bind(asset.uri.as_str());
-        if self
-            .fetch_optional("find an asset", statement)
-            .await?
-            .is_some()
-        {
             return Ok(());
         }
         let facts = json!({
@@ -228,15 +252,6 @@ impl Tx {
         if !self.has_listeners("on_asset_alias_created").await? {
             return Ok(());
         }
-        let statement =
-            sqlx::query("SELECT id FROM asset_alias WHERE name = $1").bind(alias.name.as_str());
-        if self
-            .fetch_optional("find an asset alias", statement)
-            .await?
-            .is_some()
-        {
-            return Ok(());
-        }
         let facts = json!({ "name": alias.name, "group": alias.group });
         self.tell_listeners(
             "on_asset_alias_created",
@@ -251,6 +266,16 @@ impl Tx {
         alias: &AssetAliasDefinition,
         now: Timestamp,
     ) -> Result<i64, Error> {
+        let statement =
+            sqlx::query("UPDATE asset_alias SET asset_group = $2 WHERE name = $1 RETURNING id")
+                .bind(alias.name.as_str())
+                .bind(alias.group.as_str());
+        let row = self
+            .fetch_optional("refresh an asset alias", statement)
+            .await?;
+        if let Some(row) = row {
+            return Columns::of("asset_alias", &row).big();
+        }
         self.tell_of_new_alias(alias, now).await?;
         let statement = sqlx::query(
             "INSERT INTO asset_alias (name, asset_group)

@@ -136,7 +136,7 @@ impl Reader {
 }
 
 /// Equal for equal class paths and arguments, in whatever order the arguments stand.
-fn fingerprint(classpath: &str, kwargs: &Value) -> String {
+pub(crate) fn fingerprint(classpath: &str, kwargs: &Value) -> String {
     let mut text = format!("{classpath}\n");
     write_sorted(kwargs, &mut text);
     Uuid::new_v5(&FINGERPRINTS, text.as_bytes()).to_string()

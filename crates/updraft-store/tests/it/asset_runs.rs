@@ -45,6 +45,7 @@ async fn emit(tx: &mut Tx, name: &str, now: Timestamp) -> i64 {
         source: None,
         alias_ids: &[],
         partition_key: None,
+        partition_date: None,
     };
     tx.register_asset_event(&event, now).await.unwrap()
 }

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use updraft_model::TaskInstanceState as S;
+use updraft_model::state_store::{StateWriter, StateWriterKind};
 use updraft_store::{
-    AssetAliasDefinition, AssetDefinition, AssetEventQuery, AssetStateWriter, EventsOf, Finish,
-    OutletEvent, ParsedDag, TaskOutlet, Tx, WhichDags,
+    AssetAliasDefinition, AssetDefinition, AssetEventQuery, EventsOf, Finish, OutletEvent,
+    ParsedDag, TaskOutlet, Tx, WhichDags,
 };
 
 use crate::backends::on_each_backend;
@@ -150,12 +151,14 @@ fn an_asset_is_active_while_something_points_at_it() {
             tx.find_asset_by_uri(&raw.uri).await.unwrap(),
             Some(raw.clone())
         );
-        let writer = AssetStateWriter::Watcher;
+        let writer = StateWriter::outside(StateWriterKind::Watcher);
         tx.set_asset_state(raw.id, "cursor", "1", &writer, at(1))
             .await
             .unwrap();
         let value = tx.find_asset_state(raw.id, "cursor").await.unwrap();
-        assert_eq!(value.as_deref(), Some("1"));
+        let value = value.unwrap();
+        assert_eq!(value.value, "1");
+        assert_eq!(value.writer, writer);
         let named = ("raw".to_owned(), "s3://bucket/raw".to_owned());
         let unknown = ("x".to_owned(), "y".to_owned());
         let inactive = tx

@@ -1,5 +1,6 @@
 //! XComs, mapped lengths and the state stores.
 
+use updraft_model::state_store::TaskScope;
 use updraft_model::xcom::XCom;
 use updraft_model::{MapIndex, TaskInstanceState as S};
 use updraft_store::{Slice, Tx, XComKey};
@@ -178,26 +179,27 @@ fn task_states_survive_a_retry_and_expire() {
         let version = tx.find_latest_version(&dag_id()).await.unwrap().unwrap().id;
         let ids = create_tis(&mut tx, "r1", version, &[("m", S::Running)]).await;
         let ti = tx.find_task_instance(ids[0]).await.unwrap().unwrap();
-        tx.set_task_state(&ti, "cursor", "1", Some(at(60)), at(5))
+        let scope = TaskScope::from(&ti);
+        tx.set_task_state(&scope, "cursor", "1", Some(at(60)), at(5))
             .await
             .unwrap();
-        tx.set_task_state(&ti, "cursor", "2", Some(at(90)), at(6))
+        tx.set_task_state(&scope, "cursor", "2", Some(at(90)), at(6))
             .await
             .unwrap();
-        tx.set_task_state(&ti, "forever", "x", None, at(6))
+        tx.set_task_state(&scope, "forever", "x", None, at(6))
             .await
             .unwrap();
-        let found = tx.find_task_state(&ti, "cursor", at(89)).await.unwrap();
+        let found = tx.find_task_state(&scope, "cursor", at(89)).await.unwrap();
         assert_eq!(found.as_deref(), Some("2"));
         assert_eq!(
-            tx.find_task_state(&ti, "cursor", at(90)).await.unwrap(),
+            tx.find_task_state(&scope, "cursor", at(90)).await.unwrap(),
             None
         );
-        assert!(tx.delete_task_state(&ti, "cursor").await.unwrap());
-        assert!(!tx.delete_task_state(&ti, "cursor").await.unwrap());
-        tx.clear_task_state_store(&ti).await.unwrap();
+        assert!(tx.delete_task_state(&scope, "cursor").await.unwrap());
+        assert!(!tx.delete_task_state(&scope, "cursor").await.unwrap());
+        tx.clear_task_state_store(&scope).await.unwrap();
         assert_eq!(
-            tx.find_task_state(&ti, "forever", at(7)).await.unwrap(),
+            tx.find_task_state(&scope, "forever", at(7)).await.unwrap(),
             None
         );
     });

@@ -83,7 +83,10 @@ fn a_key_of_another_shape_is_refused_with_the_place() {
         let error = read(format, key).unwrap_err().to_string();
         assert_eq!(
             error,
-            format!("partition key `{key}` does not match key format `{format}`: {reason}")
+            format!(
+                "Partition key '{key}' does not match the timetable's key_format '{format}': \
+                 {reason}"
+            )
         );
     }
     for (format, key) in [

@@ -1,6 +1,7 @@
 //! Runs at cron ticks, each for the partition of a period.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 
 use super::trigger::Trigger;
 use crate::key_format::KeyFormat;
@@ -52,11 +53,11 @@ impl CronPartition {
     ///
     /// Bounds come in as midnights of UTC and mean midnights of the zone.
     pub(super) fn localized(&self, bound: Timestamp) -> Result<Timestamp, Error> {
-        let wall_clock = jiff::tz::Offset::UTC.to_datetime(bound);
-        self.cron
-            .zone
-            .instant(wall_clock)
-            .ok_or_else(|| self.cron.out_of_range(bound))
+        self.at(jiff::tz::Offset::UTC.to_datetime(bound))
+    }
+
+    pub(super) fn at(&self, wall_clock: DateTime) -> Result<Timestamp, Error> {
+        self.cron.at(wall_clock)
     }
 
     pub(super) fn date_of_key(&self, key: &str) -> Result<Timestamp, Error> {

@@ -15,7 +15,7 @@ use updraft_execution::{AnswerOptions, PythonSide};
 use updraft_plugins::Plugins;
 use updraft_python::{ProvisionRequest, PythonRuntime, ZygoteConfig};
 use updraft_runtime::{Clock, Ids};
-use updraft_scheduler::SchedulerOptions;
+use updraft_scheduler::{CustomMappers, SchedulerOptions};
 use updraft_store::TriggerQueues;
 use updraft_task_comms::masker::MaskerConfig;
 use updraft_task_comms::session::SessionConfig;
@@ -243,7 +243,12 @@ pub(super) fn worker(
     }
 }
 
-pub(super) fn scheduler(settings: &Settings, is_alone: bool, host: &Host) -> SchedulerOptions {
+pub(super) fn scheduler(
+    settings: &Settings,
+    is_alone: bool,
+    host: &Host,
+    custom_mappers: CustomMappers,
+) -> SchedulerOptions {
     let config = &settings.scheduler;
     SchedulerOptions {
         hostname: host.hostname.clone(),
@@ -253,6 +258,8 @@ pub(super) fn scheduler(settings: &Settings, is_alone: bool, host: &Host) -> Sch
         max_dagruns_to_create: config.max_dagruns_to_create_per_loop.into(),
         max_dagruns_per_loop: config.max_dagruns_per_loop_to_schedule.into(),
         use_job_schedule: config.use_job_schedule,
+        partition_keys_max: config.partition_mapper_max_downstream_keys,
+        custom_mappers: Some(custom_mappers),
         job_heartbeat: config.job_heartbeat,
         health_check_threshold: config.health_check_threshold,
         parsing_cleanup_interval: config.parsing_cleanup_interval,

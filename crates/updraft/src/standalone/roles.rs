@@ -11,7 +11,7 @@ use updraft_dag_processor::DagProcessor;
 use updraft_executor::LocalExecutor;
 use updraft_python::{PythonRuntime, Zygote};
 use updraft_runtime::{Clock, Ids, OnExit, Tasks};
-use updraft_scheduler::Scheduler;
+use updraft_scheduler::{CustomMappers, Scheduler};
 use updraft_store::{Dialect, Store};
 use updraft_triggerer::Triggerer;
 use updraft_worker::Worker;
@@ -82,10 +82,11 @@ pub(super) async fn start(
     let worker = Worker::new(store.clone(), zygote.clone(), tasks.clone(), worker_options);
     let (executor, events) = start_executor(settings, &worker, tasks);
     let is_alone = store.dialect() == Dialect::Sqlite;
+    let mappers = CustomMappers::new(plugins.clone(), tasks.clone(), Clock::machine());
     let scheduler = Scheduler::start(
         store.clone(),
         executor.clone(),
-        options::scheduler(settings, is_alone, &host),
+        options::scheduler(settings, is_alone, &host, mappers),
         Clock::machine(),
         Ids::random(),
     )
