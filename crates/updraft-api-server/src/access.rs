@@ -17,6 +17,8 @@ pub(crate) enum Access {
     /// A Dag or anything below it: runs, task instances, XComs, logs, versions.
     Dag(Verb),
     Pool(Verb),
+    /// Assets, their aliases, events and states.
+    Asset(Verb),
     Connection,
     Variable,
     /// The settings.
@@ -29,13 +31,17 @@ impl Role {
     /// Source: HTTP surface §3.4.
     pub(crate) fn may(self, access: Access) -> bool {
         let least = match access {
-            Access::Open | Access::Dag(Verb::Read) | Access::Pool(Verb::Read) | Access::View => {
-                Self::Viewer
-            }
+            Access::Open
+            | Access::Dag(Verb::Read)
+            | Access::Pool(Verb::Read)
+            | Access::Asset(Verb::Read)
+            | Access::View => Self::Viewer,
             Access::Dag(Verb::Write) => Self::User,
-            Access::Pool(Verb::Write) | Access::Connection | Access::Variable | Access::Config => {
-                Self::Op
-            }
+            Access::Pool(Verb::Write)
+            | Access::Asset(Verb::Write)
+            | Access::Connection
+            | Access::Variable
+            | Access::Config => Self::Op,
         };
         self >= least
     }
@@ -56,6 +62,12 @@ mod tests {
                 "viewer user op admin",
             ),
             ("pool write", Access::Pool(Verb::Write), "op admin"),
+            (
+                "asset read",
+                Access::Asset(Verb::Read),
+                "viewer user op admin",
+            ),
+            ("asset write", Access::Asset(Verb::Write), "op admin"),
             ("connection", Access::Connection, "op admin"),
             ("variable", Access::Variable, "op admin"),
             ("config", Access::Config, "op admin"),

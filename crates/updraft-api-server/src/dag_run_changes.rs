@@ -10,6 +10,7 @@ use updraft_rest_api::bulk::{
 use updraft_rest_api::dag_run::{
     BulkDagRunBody, BulkDagRunClearBody, DagRunClearBody, DagRunCollectionResponse, DagRunPatchBody,
 };
+use updraft_rest_api::partition::RunSelection;
 use updraft_rest_api::python_repr::repr_text;
 use updraft_rest_api::task_instance::{
     ClearTaskInstanceCollectionResponse, NewTaskCollectionResponse, NewTaskResponse,
@@ -23,7 +24,7 @@ use crate::bulk::changed_fields;
 use crate::call::{ANY, Answer, Call, ok};
 use crate::dag_runs::{deletable, require_run, response, responses};
 use crate::error::ApiError;
-use crate::task_instances;
+use crate::{partitions, task_instances};
 
 /// `PATCH …/dagRuns/{dag_run_id}`.
 pub(crate) async fn patch(call: Call) -> Answer {
@@ -184,14 +185,7 @@ async fn new_tasks(
 pub(crate) async fn clear_many(call: Call) -> Answer {
     let body = call.read::<BulkDagRunClearBody>()?;
     let mut reader = call.reader().await?;
-    let mut keys = Vec::new();
-    for each in &body.dag_runs {
-        let key = key_of_entity(&call, each.dag_id.as_deref(), &each.dag_run_id)?;
-        require_run(&mut reader, &key).await?;
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
-    }
+    let keys = selected(&call, &mut reader, &body.runs).await?;
     if body.dry_run {
         return ok(&preview_all(&call, &mut reader, &keys, body.only_failed).await?);
     }
@@ -211,6 +205,26 @@ pub(crate) async fn clear_many(call: Call) -> Answer {
         next_cursor: None,
         previous_cursor: None,
     })
+}
+
+/// The runs that are meant, each once.
+async fn selected(
+    call: &Call,
+    reader: &mut Reader,
+    runs: &RunSelection<Vec<BulkDagRunBody>>,
+) -> Result<Vec<RunKey>, ApiError> {
+    let RunSelection::Named(named) = runs else {
+        return partitions::selected(call, reader, runs).await;
+    };
+    let mut keys = Vec::new();
+    for each in named {
+        let key = key_of_entity(call, each.dag_id.as_deref(), &each.dag_run_id)?;
+        require_run(reader, &key).await?;
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 async fn preview_all(

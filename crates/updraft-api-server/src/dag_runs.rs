@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 use updraft_dag_run::{Context, PlannedRun, Refusal, RunRequest, plan_dag_run};
 use updraft_execution::dag_run_responses;
 use updraft_model::dag_run::DagRun;
-use updraft_model::filter::{Page, Pattern};
+use updraft_model::filter::{Page, Pattern, Range};
 use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType};
 use updraft_rest_api::dag_run::{
     DagRunCollectionResponse, DagRunResponse, DagRunsBatchBody, TriggerDagRunBody,
@@ -18,13 +18,15 @@ use updraft_store::{Reader, RunCreation, RunKey, StartedTaskInstance};
 use crate::call::{ANY, Answer, Call, dag_not_found, no_content, ok};
 use crate::cursor::{Paging, encode, read_paging};
 use crate::error::ApiError;
+use crate::partitions::PartitionDays;
 use crate::state::ApiState;
 
 /// `GET /dags/{dag_id}/dagRuns`; `~` for every Dag.
 pub(crate) async fn list(call: Call) -> Answer {
     let mut query = call.query();
     let page = call.page(&mut query);
-    let filter = read_filter(&call, &mut query)?;
+    let mut filter = read_filter(&call, &mut query)?;
+    let days = PartitionDays::read(&mut query);
     let paging = read_paging(&query)?;
     query.finish()?;
     let mut reader = call.reader().await?;
@@ -32,6 +34,7 @@ pub(crate) async fn list(call: Call) -> Answer {
     if dag_id != ANY && reader.find_dag(&dag_id).await?.is_none() {
         return Err(dag_not_found(dag_id.as_str()));
     }
+    filter.partition_date = days.range(&call, &mut reader).await?;
     ok(&collection(&call, &mut reader, &filter, &page, &paging).await?)
 }
 
@@ -134,15 +137,38 @@ pub(crate) fn run_not_found(key: &RunKey) -> ApiError {
 /// `POST /dags/{dag_id}/dagRuns`: triggers a run.
 pub(crate) async fn trigger(call: Call) -> Answer {
     let body = call.read::<TriggerDagRunBody>()?;
-    let dag_id = call.dag_id();
+    // Quirk: a browser sends a Referer, other clients do not; HTTP surface §1.8.
+    let by_browser = call.headers.contains_key(header::REFERER);
+    let triggered_by = if by_browser {
+        DagRunTriggeredBy::Ui
+    } else {
+        DagRunTriggeredBy::RestApi
+    };
+    let request = RunRequest {
+        triggered_by,
+        ..request_of(&call, body)
+    };
+    trigger_dag(&call, &call.dag_id(), request, |refusal| {
+        Refused(refusal).into()
+    })
+    .await
+}
+
+/// Creates the run that a client asks for; `refuse` puts a refusal in words.
+pub(crate) async fn trigger_dag(
+    call: &Call,
+    dag_id: &DagId,
+    mut request: RunRequest,
+    refuse: impl Fn(Refusal) -> ApiError,
+) -> Answer {
     let mut reader = call.reader().await?;
-    let dag = reader.find_dag(&dag_id).await?.filter(|dag| !dag.is_stale);
+    let dag = reader.find_dag(dag_id).await?.filter(|dag| !dag.is_stale);
     let unknown = || ApiError::from(Refused(Refusal::Stale(dag_id.clone())));
     let dag = dag.ok_or_else(unknown)?;
     let latest = call
         .state
         .dags()
-        .latest(&call.state, &mut reader, &dag_id)
+        .latest(&call.state, &mut reader, dag_id)
         .await?;
     let (version, serialized) = latest.ok_or_else(unknown)?;
     drop(reader);
@@ -153,12 +179,11 @@ pub(crate) async fn trigger(call: Call) -> Answer {
         rules: call.state.run_rules(),
     };
     let (now, ids) = (call.state.clock().now(), call.state.ids());
-    let mut request = trigger_request(&call, body);
     if let Some(plugins) = call.state.plugins() {
         request = plugins.complete_request(request, &serialized, now).await?;
     }
     let planned = plan_dag_run(&request, &context, now, &ids.alphanumeric(8), || ids.uuid());
-    let created = create(&call.state, &planned.map_err(Refused)?, now).await?;
+    let created = create(&call.state, &planned.map_err(refuse)?, now).await?;
     let RunCreation::Created(run) = created else {
         return Err(ApiError::unique_violation());
     };
@@ -190,14 +215,8 @@ async fn create(
         .await
 }
 
-fn trigger_request(call: &Call, body: TriggerDagRunBody) -> RunRequest {
-    // Quirk: a browser sends a Referer, other clients do not; HTTP surface §1.8.
-    let by_browser = call.headers.contains_key(header::REFERER);
-    let triggered_by = if by_browser {
-        DagRunTriggeredBy::Ui
-    } else {
-        DagRunTriggeredBy::RestApi
-    };
+/// A manual run as the body describes it.
+pub(crate) fn request_of(call: &Call, body: TriggerDagRunBody) -> RunRequest {
     RunRequest {
         triggering_user_name: Some(call.user.name.clone()),
         run_id: body.dag_run_id,
@@ -208,7 +227,7 @@ fn trigger_request(call: &Call, body: TriggerDagRunBody) -> RunRequest {
         conf: body.conf,
         note: body.note,
         partition_key: body.partition_key,
-        ..RunRequest::new(DagRunType::Manual, triggered_by)
+        ..RunRequest::new(DagRunType::Manual, DagRunTriggeredBy::RestApi)
     }
 }
 
@@ -291,7 +310,7 @@ fn read_filter(call: &Call, query: &mut Query) -> Result<DagRunFilter, ApiError>
         start_date: query.instants("start_date"),
         end_date: query.instants("end_date"),
         updated_at: query.instants("updated_at"),
-        partition_date: query.instants("partition_date"),
+        partition_date: Range::default(),
         duration: query.numbers("duration"),
         conf_contains: query.text("conf_contains"),
         version_numbers: query.read_all("dag_version", updraft_rest_api::value::integer),

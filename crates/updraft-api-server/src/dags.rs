@@ -12,8 +12,8 @@ use updraft_rest_api::dag::{
 };
 use updraft_rest_api::query::Query;
 use updraft_rest_api::{task, value};
+use updraft_store::ParseRequest;
 use updraft_store::listing::{DagFilter, FavoriteFilter, TaskInstanceFilter};
-use updraft_store::{ParseRequest, Store};
 
 use crate::call::{Answer, Call, bytes_answer, dag_not_found, json_bytes, no_content, ok};
 use crate::error::ApiError;
@@ -119,12 +119,7 @@ fn zone_name(zone: &Value) -> String {
 pub(crate) async fn patch(call: Call) -> Answer {
     let body = patch_body(&call)?;
     let dag_id = call.dag_id();
-    let paused = set_paused(
-        call.state.store(),
-        std::slice::from_ref(&dag_id),
-        body.is_paused,
-    )
-    .await?;
+    let paused = set_paused(&call.state, std::slice::from_ref(&dag_id), body.is_paused).await?;
     if paused == 0 {
         return Err(missing(&dag_id));
     }
@@ -148,7 +143,7 @@ pub(crate) async fn patch_all(call: Call) -> Answer {
     let now = call.state.clock().now();
     let listed = call.reader().await?.list_dags(&filter, &page, now).await?;
     let dag_ids: Vec<DagId> = listed.rows.iter().map(|dag| dag.dag_id.clone()).collect();
-    set_paused(call.state.store(), &dag_ids, body.is_paused).await?;
+    set_paused(&call.state, &dag_ids, body.is_paused).await?;
     let changed = listed.rows.into_iter().map(|dag| Dag {
         is_paused: body.is_paused,
         ..dag
@@ -168,10 +163,11 @@ fn patch_body(call: &Call) -> Result<DagPatchBody, ApiError> {
 }
 
 async fn set_paused(
-    store: &Store,
+    state: &ApiState,
     dag_ids: &[DagId],
     is_paused: bool,
 ) -> Result<usize, updraft_store::Error> {
+    let (store, now) = (state.store(), state.clock().now());
     store
         .retry(|| async {
             let mut tx = store.write().await?;
@@ -179,6 +175,7 @@ async fn set_paused(
             for dag_id in dag_ids {
                 found += usize::from(tx.set_paused(dag_id, is_paused).await?);
             }
+            tx.refresh_asset_watchers(now).await?;
             tx.commit().await?;
             Ok(found)
         })

@@ -9,6 +9,7 @@
 
 mod access;
 mod actions;
+mod assets;
 mod audit;
 mod auth;
 mod backfills;
@@ -32,6 +33,7 @@ mod hitl;
 mod links;
 mod logs;
 mod page_cache;
+mod partitions;
 mod plugins;
 mod pools;
 mod routes;
@@ -39,6 +41,7 @@ mod run_wait;
 mod server;
 mod service;
 mod state;
+mod state_stores;
 mod table;
 mod task_instance_changes;
 mod task_instances;

@@ -2,14 +2,14 @@
 
 use updraft_rest_api::contract;
 
-use crate::access::Access::{Config, Connection, Dag, Open, Pool, Variable, View};
+use crate::access::Access::{Asset, Config, Connection, Dag, Open, Pool, Variable, View};
 use crate::access::Verb::{Read, Write};
 use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
-    auth, backfills, config, connection_tests, connections, dag_info, dag_run_changes, dag_runs,
-    dags, event_logs, favorites, hitl, links, logs, plugins, pools, run_wait, service,
-    task_instance_changes, task_instances, variables, xcoms,
+    assets, auth, backfills, config, connection_tests, connections, dag_info, dag_run_changes,
+    dag_runs, dags, event_logs, favorites, hitl, links, logs, partitions, plugins, pools, run_wait,
+    service, state_stores, task_instance_changes, task_instances, variables, xcoms,
 };
 
 /// Where a run is.
@@ -34,6 +34,8 @@ pub(crate) fn table(state: &ApiState) -> Table {
     add_dag_runs(&mut table);
     add_task_instances(&mut table);
     add_backfills(&mut table);
+    add_state_stores(&mut table);
+    add_assets(&mut table);
     add_admin(&mut table);
     add_service(&mut table);
     add_missing(&mut table);
@@ -82,6 +84,7 @@ fn add_dag_runs(t: &mut Table) {
     t.add(Op::patch("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "patch_dag_run", Dag(Write)).audited(), dag_run_changes::patch);
     t.add(Op::post("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/clear", "clear_dag_run", Dag(Write)).audited(), dag_run_changes::clear_one);
     t.add(Op::post("/api/v2/dags/{dag_id}/clearDagRuns", "clear_dag_runs", Dag(Write)).audited(), dag_run_changes::clear_many);
+    t.add(Op::post("/api/v2/dags/{dag_id}/clearPartitions", "clear_dag_run_partitions", Dag(Write)).audited(), partitions::clear_partitions);
     t.add(Op::get("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "get_dag_run", Dag(Read)), dag_runs::get);
     t.add(Op::delete("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}", "delete_dag_run", Dag(Write)).audited(), dag_runs::delete);
     t.add(Op::get("/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/wait", "wait_dag_run_until_finished", Dag(Read)), run_wait::wait);
@@ -132,6 +135,39 @@ fn add_task_instances(t: &mut Table) {
     t.add(Op::get(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "get_xcom_entry", Dag(Read)), xcoms::get);
     t.add(Op::patch(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "update_xcom_entry", Dag(Write)).audited(), xcoms::update);
     t.add(Op::delete(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "delete_xcom_entry", Dag(Write)).audited(), xcoms::delete);
+}
+
+#[rustfmt::skip]
+fn add_state_stores(t: &mut Table) {
+    t.add(Op::get(concat!(ti!(), "/state-store"), "list_task_state_store", Dag(Read)), state_stores::list_of_task);
+    t.add(Op::delete(concat!(ti!(), "/state-store"), "clear_task_state_store", Dag(Write)), state_stores::clear_of_task);
+    t.add(Op::get(concat!(ti!(), "/state-store/{*key}"), "get_task_state_store", Dag(Read)), state_stores::get_of_task);
+    t.add(Op::put(concat!(ti!(), "/state-store/{*key}"), "set_task_state_store", Dag(Write)), state_stores::set_of_task);
+    t.add(Op::patch(concat!(ti!(), "/state-store/{*key}"), "patch_task_state_store", Dag(Write)), state_stores::patch_of_task);
+    t.add(Op::delete(concat!(ti!(), "/state-store/{*key}"), "delete_task_state_store", Dag(Write)), state_stores::delete_of_task);
+    t.add(Op::get("/api/v2/assets/{asset_id}/state-store", "list_asset_state_store", Asset(Read)), state_stores::list_of_asset);
+    t.add(Op::delete("/api/v2/assets/{asset_id}/state-store", "clear_asset_state_store", Asset(Write)), state_stores::clear_of_asset);
+    t.add(Op::get("/api/v2/assets/{asset_id}/state-store/{*key}", "get_asset_state_store", Asset(Read)), state_stores::get_of_asset);
+    t.add(Op::put("/api/v2/assets/{asset_id}/state-store/{*key}", "set_asset_state_store", Asset(Write)), state_stores::set_of_asset);
+    t.add(Op::delete("/api/v2/assets/{asset_id}/state-store/{*key}", "delete_asset_state_store", Asset(Write)), state_stores::delete_of_asset);
+}
+
+#[rustfmt::skip]
+fn add_assets(t: &mut Table) {
+    t.add(Op::get("/api/v2/assets", "get_assets", Asset(Read)), assets::list);
+    t.add(Op::get("/api/v2/assets/aliases", "get_asset_aliases", Asset(Read)), assets::list_aliases);
+    t.add(Op::get("/api/v2/assets/aliases/{asset_alias_id}", "get_asset_alias", Asset(Read)), assets::get_alias);
+    t.add(Op::get("/api/v2/assets/events", "get_asset_events", Asset(Read)), assets::list_events);
+    t.add(Op::post("/api/v2/assets/events", "create_asset_event", Asset(Write)).audited(), assets::create_event);
+    t.add(Op::post("/api/v2/assets/{asset_id}/materialize", "materialize_asset", Asset(Write)).audited(), assets::materialize);
+    t.add(Op::get("/api/v2/assets/{asset_id}/queuedEvents", "get_asset_queued_events", Asset(Read)), assets::list_queued);
+    t.add(Op::delete("/api/v2/assets/{asset_id}/queuedEvents", "delete_asset_queued_events", Asset(Write)).audited(), assets::delete_queued);
+    t.add(Op::get("/api/v2/assets/{asset_id}", "get_asset", Asset(Read)), assets::get);
+    t.add(Op::get("/api/v2/dags/{dag_id}/assets/queuedEvents", "get_dag_asset_queued_events", Asset(Read)), assets::list_queued);
+    t.add(Op::delete("/api/v2/dags/{dag_id}/assets/queuedEvents", "delete_dag_asset_queued_events", Asset(Write)).audited(), assets::delete_queued);
+    t.add(Op::get("/api/v2/dags/{dag_id}/assets/{asset_id}/queuedEvents", "get_dag_asset_queued_event", Asset(Read)), assets::get_queued);
+    t.add(Op::delete("/api/v2/dags/{dag_id}/assets/{asset_id}/queuedEvents", "delete_dag_asset_queued_event", Asset(Write)).audited(), assets::delete_queued);
+    t.add(Op::get(concat!(run!(), "/upstreamAssetEvents"), "get_upstream_asset_events", Asset(Read)), assets::upstream_events);
 }
 
 #[rustfmt::skip]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use updraft_config::{ApiAuthConfig, ApiConfig, CoreConfig, LoggingConfig, Values};
+use updraft_config::{
+    ApiAuthConfig, ApiConfig, CoreConfig, LoggingConfig, StateStoreConfig, Values,
+};
 use updraft_dag_run::RunRules;
 use updraft_plugins::Plugins;
 use updraft_runtime::{Clock, Ids, Tasks};
@@ -29,6 +31,7 @@ pub struct ApiSettings {
     pub values: Values,
     /// `[connection_test] timeout`.
     pub connection_test_timeout: Duration,
+    pub state_store: StateStoreConfig,
     /// What a Dag run may be.
     pub run_rules: RunRules,
     pub health: HealthThresholds,

@@ -173,11 +173,15 @@ fn checked_partition_key<'r>(
             context.dag.dag_id
         )));
     }
-    if key.trim().is_empty() || key.chars().count() > PARTITION_KEY_CHARS_MAX {
+    if key.trim().is_empty() {
+        return Err(Refusal::PartitionKey(
+            "partition_key must not be empty or whitespace-only.".to_owned(),
+        ));
+    }
+    let length = key.chars().count();
+    if length > PARTITION_KEY_CHARS_MAX {
         return Err(Refusal::PartitionKey(format!(
-            "partition_key: expected 1 to {PARTITION_KEY_CHARS_MAX} characters that are not all \
-             blank, found {}",
-            key.chars().count()
+            "partition_key must be at most {PARTITION_KEY_CHARS_MAX} characters; got {length}."
         )));
     }
     Ok(Some(key))

@@ -9,6 +9,7 @@ use updraft_model::{DagId, DagRunState, DagRunTriggeredBy, DagRunType, RunId};
 
 use crate::dag::DagVersionResponse;
 use crate::fields::{Body, Fields, read_body};
+use crate::partition::{Partitions, RunSelection};
 use crate::time::{ApiTime, api_time, offset_of};
 use crate::value;
 
@@ -107,10 +108,22 @@ pub struct TriggerDagRunBody {
 
 impl Body for TriggerDagRunBody {
     fn read(fields: &mut Fields<'_>) -> Self {
+        Self::read_with(fields, |fields| {
+            fields.required("logical_date", value::nullable(value::instant))
+        })
+    }
+}
+
+impl TriggerDagRunBody {
+    /// Reads the body, its date by `read_date`.
+    pub(crate) fn read_with(
+        fields: &mut Fields<'_>,
+        read_date: impl FnOnce(&mut Fields<'_>) -> Option<Timestamp>,
+    ) -> Self {
         let dag_run_id = fields.optional("dag_run_id", value::text);
         let start = fields.optional("data_interval_start", value::instant);
         let end = fields.optional("data_interval_end", value::instant);
-        let logical_date = fields.required("logical_date", value::nullable(value::instant));
+        let logical_date = read_date(fields);
         let run_after = fields.optional("run_after", value::instant);
         let run_after_offset_secs = fields.peek("run_after").map_or(0, offset_of);
         let body = Self {
@@ -276,44 +289,34 @@ pub struct BulkDagRunClearBody {
     pub only_new: bool,
     pub run_on_latest_version: Option<bool>,
     pub note: Option<String>,
-    pub dag_runs: Vec<BulkDagRunBody>,
+    pub runs: RunSelection<Vec<BulkDagRunBody>>,
 }
 
 impl Body for BulkDagRunClearBody {
     fn read(fields: &mut Fields<'_>) -> Self {
-        let partition_key = fields.optional("partition_key", value::text);
-        let from = fields.optional("partition_date_start", value::instant);
-        let until = fields.optional("partition_date_end", value::instant);
-        let body = Self {
-            dry_run: fields.or("dry_run", true, value::boolean),
-            only_failed: fields.or("only_failed", false, value::boolean),
-            only_new: fields.or("only_new", false, value::boolean),
-            run_on_latest_version: fields.optional("run_on_latest_version", value::boolean),
-            note: fields.optional("note", value::text_up_to(NOTE_CHARS_MAX)),
-            dag_runs: fields.or(
-                "dag_runs",
-                Vec::new(),
-                value::list_of(read_body::<BulkDagRunBody>),
-            ),
-        };
-        let selectors = [
-            !body.dag_runs.is_empty(),
-            partition_key.is_some(),
-            from.is_some() || until.is_some(),
-        ];
-        fields.rule(
-            selectors.iter().filter(|given| **given).count() == 1,
-            "Exactly one of dag_runs (non-empty), partition_key, or a partition date window \
-             (partition_date_start / partition_date_end) must be provided.",
+        let partitions = Partitions::read(fields);
+        let dry_run = fields.or("dry_run", true, value::boolean);
+        let only_failed = fields.or("only_failed", false, value::boolean);
+        let only_new = fields.or("only_new", false, value::boolean);
+        let run_on_latest_version = fields.optional("run_on_latest_version", value::boolean);
+        let note = fields.optional("note", value::text_up_to(NOTE_CHARS_MAX));
+        let named = fields.or(
+            "dag_runs",
+            Vec::new(),
+            value::list_of(read_body::<BulkDagRunBody>),
         );
+        let named = Some(named).filter(|runs| !runs.is_empty());
+        let body = Self {
+            dry_run,
+            only_failed,
+            only_new,
+            run_on_latest_version,
+            note,
+            runs: partitions.or_named(fields, "dag_runs (non-empty)", named),
+        };
         fields.rule(
             !(body.only_new && body.only_failed),
             "only_new and only_failed are mutually exclusive",
-        );
-        // Runs are not selected by their partition yet; saying so beats clearing nothing.
-        fields.rule(
-            !body.dag_runs.is_empty(),
-            "selecting runs by partition is not available in this version of Updraft",
         );
         body
     }

@@ -8,6 +8,7 @@
 //! the words of [`issue`]; then any resource, such as [`dag_run`].
 
 pub mod admin;
+pub mod asset;
 pub mod backfill;
 pub mod bulk;
 pub mod config;
@@ -19,9 +20,11 @@ pub mod hitl;
 pub mod issue;
 pub mod log;
 pub mod mask;
+pub mod partition;
 pub mod python_repr;
 pub mod query;
 pub mod service;
+pub mod state_store;
 pub mod task;
 pub mod task_instance;
 pub mod time;

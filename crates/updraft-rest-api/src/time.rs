@@ -58,6 +58,23 @@ fn write_civil(f: &mut std::fmt::Formatter<'_>, instant: Timestamp) -> std::fmt:
     write!(f, ".{micros:06}")
 }
 
+/// An instant and the clock on the wall where it was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    pub instant: Timestamp,
+    pub wall_clock: DateTime,
+}
+
+impl Moment {
+    fn at_offset(instant: Timestamp, offset_secs: i64) -> Option<Self> {
+        let shifted = instant.checked_add(SignedDuration::from_secs(offset_secs));
+        Some(Self {
+            instant,
+            wall_clock: TimeZone::UTC.to_datetime(shifted.ok()?),
+        })
+    }
+}
+
 /// Reads an instant: ISO 8601 with or without offset (UTC then), a date, or seconds since 1970.
 ///
 /// The error finishes the sentence "Input should be a valid datetime or date, …".
@@ -65,18 +82,30 @@ fn write_civil(f: &mut std::fmt::Formatter<'_>, instant: Timestamp) -> std::fmt:
 /// # Errors
 /// When the text is none of these.
 pub fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
+    parse_moment(text).map(|moment| moment.instant)
+}
+
+/// Reads what [`parse_time`] reads.
+///
+/// # Errors
+/// As [`parse_time`].
+pub fn parse_moment(text: &str) -> Result<Moment, &'static str> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
-        return time_of_epoch(seconds)
+        let instant = time_of_epoch(seconds);
+        return instant
+            .and_then(|instant| Moment::at_offset(instant, 0))
             .ok_or("dates after 9999 are not supported as unix timestamps");
     }
-    if let Some(instant) = parse_date_time(text) {
-        return Ok(instant);
+    if let Some(moment) = parse_date_time(text) {
+        return Ok(moment);
     }
     let date = parse_date(text)?;
-    TimeZone::UTC
-        .to_timestamp(date.at(0, 0, 0, 0))
-        .map_err(|_| "year value is outside expected range")
+    let instant = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0));
+    instant
+        .ok()
+        .and_then(|instant| Moment::at_offset(instant, 0))
+        .ok_or("year value is outside expected range")
 }
 
 /// Seconds since 1970; numbers too big for seconds are milliseconds.
@@ -103,6 +132,14 @@ pub fn offset_of(text: &str) -> i32 {
         .unwrap_or(0)
 }
 
+/// Whether an instant was written with an offset; seconds since 1970 count as in UTC.
+#[must_use]
+pub fn has_offset(text: &str) -> bool {
+    let text = text.trim();
+    let clock = text.get(10..).unwrap_or_default();
+    text.parse::<f64>().is_ok() || clock.contains(['Z', 'z', '+', '-'])
+}
+
 /// Python's `isoformat()` of an instant at an offset, microseconds only when there are any.
 #[must_use]
 pub fn iso_at_offset(instant: Timestamp, offset_secs: i32) -> String {
@@ -116,7 +153,7 @@ pub fn iso_at_offset(instant: Timestamp, offset_secs: i32) -> String {
     format!("{civil}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-fn parse_date_time(text: &str) -> Option<Timestamp> {
+fn parse_date_time(text: &str) -> Option<Moment> {
     let (date, rest) = text.split_at_checked(10)?;
     let date = parse_date(date).ok()?;
     let rest = rest.strip_prefix(['T', 't', ' ', '_'])?;
@@ -128,7 +165,8 @@ fn parse_date_time(text: &str) -> Option<Timestamp> {
     let shifted = instant
         .checked_sub(SignedDuration::from_secs(offset_secs))
         .ok()?;
-    Timestamp::from_microsecond(shifted.as_microsecond()).ok()
+    let instant = Timestamp::from_microsecond(shifted.as_microsecond()).ok()?;
+    Moment::at_offset(instant, offset_secs)
 }
 
 fn offset_secs(zone: &str) -> Option<i64> {

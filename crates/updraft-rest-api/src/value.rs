@@ -4,10 +4,12 @@
 //! whoever holds the field name adds it.
 
 use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+use jiff::tz::Offset;
 use serde_json::{Map, Value, json};
 
 use crate::issue::{Checked, Issue, alternatives, under};
-use crate::time::{parse_time, time_of_epoch};
+use crate::time::{Moment, has_offset, parse_moment, parse_time, time_of_epoch};
 
 /// Any text.
 ///
@@ -180,6 +182,53 @@ pub fn instant(value: &Value) -> Checked<Timestamp> {
             Ok,
         ),
         _ => refuse("datetime_type", "Input should be a valid datetime", value),
+    }
+}
+
+/// An instant with the wall clock it was written by.
+///
+/// # Errors
+/// When the value is no instant.
+pub fn moment(value: &Value) -> Checked<Moment> {
+    let instant = instant(value)?;
+    let utc = Moment {
+        instant,
+        wall_clock: Offset::UTC.to_datetime(instant),
+    };
+    Ok(match value {
+        Value::String(text) => parse_moment(text).unwrap_or(utc),
+        _ => utc,
+    })
+}
+
+/// A day as text, also as an instant at its midnight.
+///
+/// # Errors
+/// When the value is no text, or none of a day.
+pub fn day(value: &Value) -> Checked<Date> {
+    let text = text(value)?;
+    let moment = parse_moment(&text).map_err(|reason| {
+        let msg = format!("Input should be a valid date or datetime, {reason}");
+        vec![Issue::new("date_from_datetime_parsing", msg, value).with(json!({"error": reason}))]
+    })?;
+    if moment.wall_clock.time() != Time::midnight() {
+        let msg = "Datetimes provided to dates should have zero time - e.g. be exact dates";
+        return refuse("date_from_datetime_inexact", msg, value);
+    }
+    Ok(moment.wall_clock.date())
+}
+
+/// An instant that says in which zone it is.
+///
+/// # Errors
+/// When the value is no instant, or one without an offset.
+pub fn aware_instant(value: &Value) -> Checked<Timestamp> {
+    let instant = instant(value)?;
+    match value {
+        Value::String(text) if !has_offset(text) => {
+            refuse("timezone_aware", "Input should have timezone info", value)
+        }
+        _ => Ok(instant),
     }
 }
 

@@ -9,6 +9,7 @@
 //! called wrongly.
 
 mod access;
+mod assets;
 mod backfill;
 mod config;
 mod connections;
@@ -19,12 +20,14 @@ mod failure;
 mod info;
 mod jobs;
 mod not_yet;
+mod partitions;
 mod plugins;
 mod pools;
 mod providers;
 mod python;
 mod secret_file;
 pub(crate) mod standalone;
+mod state_store;
 mod tasks;
 mod variables;
 
@@ -62,6 +65,15 @@ enum Command {
     /// Manage tasks
     #[command(subcommand)]
     Tasks(tasks::TasksCommand),
+    /// Manage assets
+    #[command(subcommand)]
+    Assets(assets::AssetsCommand),
+    /// Manage Dag run partition metadata
+    #[command(subcommand)]
+    Partitions(partitions::PartitionsCommand),
+    /// Manage what tasks and assets keep
+    #[command(subcommand)]
+    StateStore(state_store::StateStoreCommand),
     /// Manage variables
     #[command(subcommand)]
     Variables(variables::VariablesCommand),
@@ -129,6 +141,9 @@ async fn with_settings(command: Command, access: &Access) -> Outcome {
         Command::Dags(command) => Box::pin(dags::run(command, access)).await,
         Command::Backfill(command) => Box::pin(backfill::run(command, access)).await,
         Command::Tasks(command) => Box::pin(tasks::run(command, access)).await,
+        Command::Assets(command) => Box::pin(assets::run(command, access)).await,
+        Command::Partitions(command) => Box::pin(partitions::run(command, access)).await,
+        Command::StateStore(command) => state_store::run(command, access).await,
         Command::Variables(command) => variables::run(command, access).await,
         Command::Connections(command) => connections::run(command, access).await,
         Command::Pools(command) => pools::run(command, access).await,

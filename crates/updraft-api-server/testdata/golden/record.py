@@ -7,7 +7,8 @@ The server runs with `golden_dags.py` (for `hitl`: `golden_people.py`) as its on
 {name, as, method, path, body, status, answer}.
 
 The resources `backfills`, `waits` and `dependencies` are recorded when named, with `run_dags.py` as
-the only Dag file; `run_dags.json` are its serialized Dags.
+the only Dag file; `run_dags.json` are its serialized Dags. What is about assets, `record_assets.py`
+records.
 """
 from __future__ import annotations
 
@@ -632,9 +633,10 @@ def dependencies():
     b.close()
 
 
-for step in (service, dags, dag_runs, task_instances, admin, hitl):
-    if not ONLY or step.__name__ in ONLY:
-        step()
-for step in (backfills, waits, dependencies):
-    if step.__name__ in ONLY:
-        step()
+if __name__ == "__main__":
+    for step in (service, dags, dag_runs, task_instances, admin, hitl):
+        if not ONLY or step.__name__ in ONLY:
+            step()
+    for step in (backfills, waits, dependencies):
+        if step.__name__ in ONLY:
+            step()

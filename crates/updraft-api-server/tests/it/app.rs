@@ -64,6 +64,21 @@ impl App {
     }
 
     async fn with_dags(dags: &DagFile, config: &str) -> Self {
+        Self::build(config, |store| async move { seed(&store, dags).await }).await
+    }
+
+    /// With the users, and with what `more` writes instead of the usual Dags.
+    pub(crate) async fn seeded<F: Future<Output = ()>>(more: impl FnOnce(Store) -> F) -> Self {
+        let seed = |store: Store| async move {
+            let mut tx = store.write().await.unwrap();
+            found(&mut tx, seeded_at()).await;
+            tx.commit().await.unwrap();
+            more(store).await;
+        };
+        Self::build("", seed).await
+    }
+
+    async fn build<F: Future<Output = ()>>(config: &str, seed: impl FnOnce(Store) -> F) -> Self {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(StoreOptions {
             url: format!("sqlite:///{}", home.path().join("updraft.db").display()),
@@ -75,7 +90,7 @@ impl App {
         .await
         .unwrap();
         store.migrate().await.unwrap();
-        seed(&store, dags).await;
+        seed(store.clone()).await;
         let tasks = Tasks::new();
         let shutdown = tasks.shutdown();
         let state = ApiState::new(
@@ -192,6 +207,7 @@ fn settings(home: &TempDir, config: &str) -> ApiSettings {
         logging: settings.logging,
         values: settings.values,
         connection_test_timeout: settings.connection_test.timeout,
+        state_store: settings.state_store,
         run_rules: RunRules {
             allowed_run_id_pattern: settings.scheduler.allowed_run_id_pattern,
             allow_double_dot_in_ids: settings.core.allow_double_dot_in_ids,
@@ -227,8 +243,19 @@ const RUN_DAGS: DagFile = DagFile {
 };
 
 async fn seed(store: &Store, dags: &DagFile) {
-    let now: Timestamp = "2026-11-21T21:31:30Z".parse().unwrap();
+    let now = seeded_at();
     let mut tx = store.write().await.unwrap();
+    found(&mut tx, now).await;
+    persist(&mut tx, dags, now).await;
+    tx.commit().await.unwrap();
+}
+
+fn seeded_at() -> Timestamp {
+    "2026-11-21T21:31:30Z".parse().unwrap()
+}
+
+/// What every installation has.
+async fn found(tx: &mut Tx, now: Timestamp) {
     tx.ensure_default_pool(128).await.unwrap();
     tx.sync_bundles(&["dags-folder".into()]).await.unwrap();
     for (name, role) in USERS {
@@ -241,8 +268,6 @@ async fn seed(store: &Store, dags: &DagFile) {
         .await
         .unwrap();
     }
-    persist(&mut tx, dags, now).await;
-    tx.commit().await.unwrap();
 }
 
 async fn persist(tx: &mut Tx, file: &DagFile, now: Timestamp) {
@@ -299,9 +324,6 @@ pub(crate) async fn persist_dags(
 }
 
 fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) -> ParsedDag {
-    let dag = SerializedDag::parse(data.clone()).unwrap();
-    let attributes = dag.attributes();
-    let timetable = Timetable::from_serialized(&attributes.timetable).unwrap();
     let scheduled = !matches!(dag_id, "mapped" | "asks");
     let next = if dag_id == "daily_sales" {
         "2026-11-21T06:00:00Z".parse().unwrap()
@@ -309,6 +331,30 @@ fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) 
         now
     };
     let next = scheduled.then_some(next);
+    let mut parsed = parsed_in(dag_id, file, data, source, now);
+    parsed.dag.next_dagrun = NextDagRun {
+        run_id: None,
+        logical_date: next,
+        data_interval_start: next,
+        data_interval_end: next,
+        run_after: next,
+        partition_key: None,
+        partition_date: None,
+    };
+    parsed
+}
+
+/// A Dag that is never due.
+pub(crate) fn parsed_in(
+    dag_id: &str,
+    file: &str,
+    data: &Value,
+    source: &str,
+    now: Timestamp,
+) -> ParsedDag {
+    let dag = SerializedDag::parse(data.clone()).unwrap();
+    let attributes = dag.attributes();
+    let timetable = Timetable::from_serialized(&attributes.timetable).unwrap();
     ParsedDag {
         dag: Dag {
             dag_id: dag_id.into(),
@@ -328,7 +374,9 @@ fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) 
             timetable_description: Some(timetable.description()),
             timetable_type: attributes.timetable_type.clone(),
             timetable_partitioned: timetable.partitioned(),
-            asset_expression: None,
+            asset_expression: timetable
+                .asset_schedule()
+                .map(|schedule| expression(&schedule.serialized)),
             max_active_tasks: attributes.max_active_tasks,
             max_active_runs: attributes.max_active_runs,
             max_consecutive_failed_dag_runs: 0,
@@ -338,15 +386,7 @@ fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) 
                 .allowed_run_types
                 .as_ref()
                 .map(|types| types.iter().map(ToString::to_string).collect()),
-            next_dagrun: NextDagRun {
-                run_id: None,
-                logical_date: next,
-                data_interval_start: next,
-                data_interval_end: next,
-                run_after: next,
-                partition_key: None,
-                partition_date: None,
-            },
+            next_dagrun: NextDagRun::default(),
             last_parsed_time: Some(now),
             last_parse_duration_secs: None,
             last_expired: None,
@@ -358,5 +398,26 @@ fn parsed(dag_id: &str, file: &str, data: &Value, source: &str, now: Timestamp) 
         new_version_id: DagVersionId(Ids::random().uuid()),
         assets: DagAssets::default(),
         deadlines: Vec::new(),
+    }
+}
+
+/// A condition as the Dag row has it.
+fn expression(condition: &Value) -> Value {
+    let objects = || -> Value {
+        let objects = condition["objects"].as_array().unwrap();
+        objects.iter().map(expression).collect()
+    };
+    let only = |keys: &[&str]| -> Value {
+        let fields = keys
+            .iter()
+            .filter_map(|key| Some((*key, condition.get(*key)?.clone())));
+        fields.map(|(key, value)| (key.to_owned(), value)).collect()
+    };
+    match condition["__type"].as_str().unwrap() {
+        "asset" => json!({"asset": only(&["uri", "name", "group"])}),
+        "asset_alias" => json!({"alias": only(&["name", "group"])}),
+        "asset_ref" => json!({"asset_ref": only(&["name", "uri"])}),
+        "asset_any" => json!({"any": objects()}),
+        _ => json!({"all": objects()}),
     }
 }

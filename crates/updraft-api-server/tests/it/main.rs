@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail wherever it likes")]
 
 mod app;
+mod assets;
 mod bad_input;
 mod config;
 mod connection_tests;

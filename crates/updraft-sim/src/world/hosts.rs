@@ -600,6 +600,7 @@ fn api_settings(folder: &Path) -> ApiSettings {
         logging: settings.logging,
         values: settings.values,
         connection_test_timeout: settings.connection_test.timeout,
+        state_store: settings.state_store,
         run_rules: run_rules(),
         health: HealthThresholds {
             scheduler: settings.scheduler.health_check_threshold,

@@ -1,5 +1,6 @@
 //! `updraft dags`.
 
+mod clear;
 mod delete;
 mod details;
 mod graph;
@@ -18,7 +19,7 @@ use super::failure::{Failure, Outcome};
 
 pub(super) use loaded::{latest, load_dags, require_serialized};
 pub(super) use runs::{date_range, find_run};
-pub(super) use trigger::conf_of;
+pub(super) use trigger::{conf_of, create_run};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DagsCommand {
@@ -46,6 +47,8 @@ pub(super) enum DagsCommand {
     State(runs::StateArgs),
     /// Parse all Dag files anew
     Reserialize(reserialize::ReserializeArgs),
+    /// Clear Dag runs selected by run_id, partition_key, or a partition_date window
+    Clear(clear::ClearArgs),
     /// Delete everything about a Dag
     Delete(delete::DeleteArgs),
 }
@@ -64,6 +67,7 @@ pub(super) async fn run(command: DagsCommand, access: &Access) -> Outcome {
         DagsCommand::ListRuns(args) => runs::list(&args, access).await,
         DagsCommand::State(args) => runs::state(&args, access).await,
         DagsCommand::Reserialize(args) => reserialize::run(&args, access).await,
+        DagsCommand::Clear(args) => clear::run(&args, access).await,
         DagsCommand::Delete(args) => delete::run(&args, access).await,
     }
 }

@@ -23,6 +23,13 @@ pub(super) fn parse(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     Ok(zoned.timestamp())
 }
 
+/// Reads what [`parse`] reads, with what the clock shows there; a date alone is its midnight.
+pub(super) fn wall_clock(text: &str, zone: &TimeZone) -> Result<(DateTime, Timestamp), String> {
+    let instant = parse(text, zone)?;
+    let in_utc = || TimeZone::UTC.to_datetime(instant);
+    Ok((text.trim().parse().unwrap_or_else(|_| in_utc()), instant))
+}
+
 /// As Python's `isoformat`.
 pub(super) fn iso(instant: Timestamp) -> String {
     updraft_timetable::isoformat(instant)
@@ -42,7 +49,35 @@ pub(super) fn spaced(instant: Timestamp) -> String {
 mod tests {
     use jiff::tz::TimeZone;
 
-    use super::{parse, spaced};
+    use super::{parse, spaced, wall_clock};
+
+    #[test]
+    fn the_wall_clock_is_as_it_was_written() {
+        let zurich = TimeZone::get("Europe/Zurich").unwrap();
+        for (text, clock, instant) in [
+            (
+                "2024-07-01",
+                "2024-07-01T00:00:00",
+                "2024-06-30 22:00:00+00:00",
+            ),
+            (
+                "2024-07-01T10:00:00Z",
+                "2024-07-01T10:00:00",
+                "2024-07-01 10:00:00+00:00",
+            ),
+            (
+                "2024-07-01T10:00:00+05:00",
+                "2024-07-01T10:00:00",
+                "2024-07-01 05:00:00+00:00",
+            ),
+        ] {
+            let (shown, at) = wall_clock(text, &zurich).unwrap();
+            assert_eq!(
+                (shown.to_string().as_str(), spaced(at).as_str()),
+                (clock, instant)
+            );
+        }
+    }
 
     #[test]
     fn a_date_without_an_offset_is_in_the_default_time_zone() {

@@ -23,14 +23,10 @@ const COMMANDS: &[&str] = &[
 
 /// Groups, and their commands that are missing; none named means all.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("assets", &[]),
     ("celery", &[]),
     ("config", &["lint", "update"]),
     ("connections", &["create-default-connections", "test"]),
-    (
-        "dags",
-        &["clear", "next-execution", "show-dependencies", "test"],
-    ),
+    ("dags", &["next-execution", "show-dependencies", "test"]),
     (
         "db",
         &[
@@ -44,10 +40,8 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("db-manager", &[]),
     ("fab-db", &[]),
     ("kubernetes", &[]),
-    ("partitions", &[]),
     ("permissions-cleanup", &[]),
     ("roles", &[]),
-    ("state-store", &[]),
     ("sync-perm", &[]),
     ("tasks", &["failed-deps", "render", "test"]),
     ("teams", &[]),

@@ -16,6 +16,8 @@ use super::dates::iso_or_empty;
 use super::failure::{Failure, Outcome};
 use crate::output::{OutputArgs, Row, row, say, show};
 
+pub(super) use clear::{clear_rows, load_rows};
+
 #[derive(Debug, Subcommand)]
 pub(super) enum TasksCommand {
     /// List the tasks of a Dag

@@ -391,6 +391,7 @@ pub(super) fn api(
         logging: settings.logging.clone(),
         values: settings.values.clone(),
         connection_test_timeout: settings.connection_test.timeout,
+        state_store: settings.state_store.clone(),
         run_rules: run_rules(settings),
         health: HealthThresholds {
             scheduler: settings.scheduler.health_check_threshold,

@@ -15,7 +15,7 @@ use crate::home::Home;
 /// A Dag with nested groups and a mapped task, serialized by Airflow 3.3.2.
 const ETL: &str = include_str!("../../testdata/etl_dag.json");
 
-fn etl(dag_id: &str) -> ParsedDag {
+pub(crate) fn etl(dag_id: &str) -> ParsedDag {
     let mut document: Value = serde_json::from_str(ETL).unwrap();
     document["dag"]["dag_id"] = dag_id.into();
     let dag = Dag {
@@ -92,7 +92,7 @@ pub(crate) fn filled() -> Home {
     home
 }
 
-fn in_store(home: &Home, work: impl AsyncFn(&Store)) {
+pub(crate) fn in_store(home: &Home, work: impl AsyncFn(&Store)) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let key = std::fs::read_to_string(home.path().join("fernet.key")).unwrap();
@@ -104,7 +104,7 @@ fn in_store(home: &Home, work: impl AsyncFn(&Store)) {
     });
 }
 
-fn only_row(json: &str) -> Value {
+pub(crate) fn only_row(json: &str) -> Value {
     let rows: Vec<Value> = serde_json::from_str(json).unwrap();
     assert_eq!(rows.len(), 1, "{json}");
     rows[0].clone()

@@ -6,6 +6,7 @@
     reason = "helpers of tests may panic and print, too"
 )]
 
+mod assets;
 mod backfill;
 mod config_and_info;
 mod dags;

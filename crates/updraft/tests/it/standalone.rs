@@ -1,5 +1,6 @@
 //! `updraft standalone` as its users meet it: started, fed bad input, killed, started again.
 
+mod assets;
 mod backfills;
 mod bad_input;
 mod bad_machine;

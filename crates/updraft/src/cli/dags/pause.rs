@@ -4,6 +4,7 @@ use clap::Args;
 use regex::Regex;
 use serde_json::json;
 use updraft_model::dag::Dag;
+use updraft_runtime::Clock;
 use updraft_store::listing::DagFilter;
 
 use super::loaded::load_dags;
@@ -55,6 +56,7 @@ pub(super) async fn run(args: &PauseArgs, pauses: bool, access: &Access) -> Outc
     for dag in &dags {
         tx.set_paused(&dag.dag_id, pauses).await?;
     }
+    tx.refresh_asset_watchers(Clock::machine().now()).await?;
     tx.commit().await?;
     let rows: Vec<Row> = dags
         .iter()

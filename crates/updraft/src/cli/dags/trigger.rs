@@ -5,6 +5,7 @@ use jiff::{Timestamp, TimestampRound, Unit};
 use serde_json::{Map, Value, json};
 use updraft_config::Settings;
 use updraft_dag_run::{Context, InferFrom, PlannedRun, RunRequest, RunRules, plan_dag_run};
+use updraft_model::dag::DagVersion;
 use updraft_model::dag_run::DagRun;
 use updraft_model::serialized::SerializedDag;
 use updraft_model::{DagRunTriggeredBy, DagRunType};
@@ -47,22 +48,40 @@ pub(super) async fn run(args: &TriggerArgs, access: &Access) -> Outcome {
     let conf = args.conf.as_deref().map(conf_of).transpose()?.flatten();
     let (settings, store) = access.settings_and_store().await?;
     let mut reader = store.read().await?;
-    let dag = require_dag(&mut reader, &args.dag_id).await?;
-    let (version, serialized) = require_serialized(&mut reader, &args.dag_id).await?;
+    let (_, serialized) = require_serialized(&mut reader, &args.dag_id).await?;
     drop(reader);
-
     let now = Clock::machine().now();
     let request = RunRequest {
-        triggering_user_name: user_name(),
         run_id: args.run_id.clone(),
         logical_date: logical_date(args, &settings, &serialized)?,
         // Quirk: the command line infers the data interval from the present; semantics §2.6.
         infer_from: InferFrom::RunAfter,
-        run_after: Some(now),
         conf,
         ..RunRequest::new(DagRunType::Manual, DagRunTriggeredBy::Cli)
     };
-    let request = complete(request, &settings, &store, &serialized, now).await?;
+    let (_, created) = create_run(request, &args.dag_id, &settings, &store, now).await?;
+    show(&[row_of(&created)], args.output.output);
+    Ok(())
+}
+
+/// Creates the run that is asked for, of the newest version of its Dag.
+pub(in crate::cli) async fn create_run(
+    request: RunRequest,
+    dag_id: &str,
+    settings: &Settings,
+    store: &Store,
+    now: Timestamp,
+) -> Result<(DagVersion, DagRun), Failure> {
+    let mut reader = store.read().await?;
+    let dag = require_dag(&mut reader, dag_id).await?;
+    let (version, serialized) = require_serialized(&mut reader, dag_id).await?;
+    drop(reader);
+    let request = RunRequest {
+        triggering_user_name: user_name(),
+        run_after: Some(now),
+        ..request
+    };
+    let request = complete(request, settings, store, &serialized, now).await?;
     let rules = RunRules {
         allowed_run_id_pattern: settings.scheduler.allowed_run_id_pattern.clone(),
         allow_double_dot_in_ids: settings.core.allow_double_dot_in_ids,
@@ -74,16 +93,11 @@ pub(super) async fn run(args: &TriggerArgs, access: &Access) -> Outcome {
         serialized: &serialized,
         rules: &rules,
     };
-    let planned = plan_dag_run(
-        &request,
-        &context,
-        now,
-        &Ids::random().alphanumeric(RANDOM_CHARS),
-        || Ids::random().uuid(),
-    )?;
-    let created = create(&store, &planned, now).await?;
-    show(&[row_of(&created)], args.output.output);
-    Ok(())
+    let ids = Ids::random();
+    let random = ids.alphanumeric(RANDOM_CHARS);
+    let planned = plan_dag_run(&request, &context, now, &random, || ids.uuid())?;
+    let created = create(store, &planned, now).await?;
+    Ok((version, created))
 }
 
 /// Starts Python only where the Dag has a timetable of the user that must be asked.

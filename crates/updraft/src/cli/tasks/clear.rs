@@ -160,7 +160,7 @@ fn wanted_states(args: &ClearArgs) -> Vec<TaskInstanceState> {
     states
 }
 
-async fn load_rows(
+pub(in crate::cli) async fn load_rows(
     reader: &mut Reader,
     filter: &TaskInstanceFilter,
 ) -> Result<Vec<TaskInstance>, Failure> {
@@ -205,7 +205,10 @@ fn question(rows: &[TaskInstance]) -> String {
 }
 
 /// Clears run by run; says how many rows were.
-async fn clear_rows(store: &Store, rows: Vec<TaskInstance>) -> Result<usize, Failure> {
+pub(in crate::cli) async fn clear_rows(
+    store: &Store,
+    rows: Vec<TaskInstance>,
+) -> Result<usize, Failure> {
     let mut count = 0;
     for (key, rows) in &by_run(rows) {
         let now = Clock::machine().now();
