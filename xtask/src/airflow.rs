@@ -27,21 +27,38 @@ const PYTHONS: [&str; 5] = [
     "python3",
 ];
 
+/// Packages beyond Airflow that tests use, whole: without what they depend on, most of which is
+/// there. The first one tells whether they are installed.
+const FOR_TESTS: [&str; 4] = [
+    "apache-airflow-providers-git==1.0.1",
+    "GitPython==3.2.1",
+    "gitdb==4.0.12",
+    "smmap==5.0.3",
+];
+
 /// Installs Airflow into its own virtual environment below `target/`, once.
 pub(crate) fn install() -> Result<PathBuf> {
     let venv = workspace::cache("airflow")?.join("venv");
-    if installed_version(&venv).as_deref() == Some(VERSION) {
-        return Ok(venv);
+    if installed_version(&venv, "apache-airflow-core").as_deref() != Some(VERSION) {
+        install_airflow(&venv)?;
     }
+    let (package, version) = FOR_TESTS[0].split_once("==").context("a pinned package")?;
+    if installed_version(&venv, package).as_deref() != Some(version) {
+        pip_install(&venv, &[&["--no-deps"], &FOR_TESTS[..]].concat())?;
+    }
+    Ok(venv)
+}
+
+fn install_airflow(venv: &Path) -> Result<()> {
     println!(
         "installing apache-airflow {VERSION} into {}",
         venv.display()
     );
-    make_venv(&venv)?;
+    make_venv(venv)?;
     // The very versions Updraft's own runtime is made of.
     let lock = workspace::root().join("python/requirements.lock");
     pip_install(
-        &venv,
+        venv,
         &[
             "--require-hashes",
             "--requirement",
@@ -49,9 +66,9 @@ pub(crate) fn install() -> Result<PathBuf> {
         ],
     )?;
     // Airflow wants two PostgreSQL drivers: one for its own code, one for asyncio.
-    pip_install(&venv, &["psycopg2-binary", "asyncpg"])?;
-    match installed_version(&venv) {
-        Some(found) if found == VERSION => Ok(venv),
+    pip_install(venv, &["psycopg2-binary", "asyncpg"])?;
+    match installed_version(venv, "apache-airflow-core") {
+        Some(found) if found == VERSION => Ok(()),
         found => bail!("expected apache-airflow {VERSION} in the new environment, found {found:?}"),
     }
 }
@@ -82,9 +99,10 @@ pub(crate) fn pip_install(folder: &Path, arguments: &[&str]) -> Result<()> {
     )
 }
 
-fn installed_version(venv: &Path) -> Option<String> {
-    let code = "import importlib.metadata as m; print(m.version('apache-airflow-core'))";
-    let found = workspace::output(Command::new(venv.join("bin/python")).args(["-c", code])).ok()?;
+fn installed_version(venv: &Path, package: &str) -> Option<String> {
+    let code = format!("import importlib.metadata as m; print(m.version('{package}'))");
+    let found =
+        workspace::output(Command::new(venv.join("bin/python")).args(["-c", &code])).ok()?;
     Some(found.trim().to_owned())
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
+use updraft_bundles::Bundles;
 use updraft_execution::End;
 use updraft_model::JobId;
 use updraft_model::callback::CallbackRequest;
@@ -16,7 +17,6 @@ use updraft_runtime::Clock;
 use updraft_store::Error;
 use updraft_task_comms::message::DagFileParseRequest;
 
-use crate::bundle::Bundle;
 use crate::child::Children;
 use crate::content::chain;
 use crate::files::FileKey;
@@ -31,14 +31,15 @@ const CLAIM_MARGIN: Duration = Duration::from_secs(60);
 /// Takes at most `limit` requests of `bundles`.
 pub(crate) async fn claim(
     children: &Children,
-    bundles: &[Bundle],
+    bundles: &Bundles,
     job_id: JobId,
     limit: usize,
 ) -> Result<Vec<CallbackRequest>, Error> {
-    let names: Vec<_> = bundles.iter().map(|bundle| bundle.name.clone()).collect();
+    let configs = bundles.configs();
+    let names: Vec<_> = configs.iter().map(|config| config.name.clone()).collect();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let claimed_for =
-        SignedDuration::try_from(children.timeout + CLAIM_MARGIN).unwrap_or(SignedDuration::MAX);
+    let needed = bundles.patience() + children.timeout + CLAIM_MARGIN;
+    let claimed_for = SignedDuration::try_from(needed).unwrap_or(SignedDuration::MAX);
     children
         .runner
         .store
@@ -69,11 +70,11 @@ enum Served {
 /// Runs one callback and forgets the request, unless it is worth another attempt.
 pub(crate) async fn run(
     children: &Children,
-    bundle: &Bundle,
+    bundles: &Bundles,
     request: CallbackRequest,
     log_folder: &Path,
 ) {
-    let served = serve(children, bundle, &request, log_folder).await;
+    let served = serve(children, bundles, &request, log_folder).await;
     let store = &children.runner.store;
     let noted = store
         .retry(|| async {
@@ -94,7 +95,7 @@ pub(crate) async fn run(
 
 async fn serve(
     children: &Children,
-    bundle: &Bundle,
+    bundles: &Bundles,
     request: &CallbackRequest,
     log_folder: &Path,
 ) -> Served {
@@ -110,18 +111,26 @@ async fn serve(
             return Served::Done;
         }
     };
+    // The Dag as the run knows it; held until the child has ended.
+    let opened = bundles.open(&request.bundle_name, request.bundle_version.as_deref());
+    let bundle = match opened.await {
+        Ok(bundle) => bundle,
+        Err(updraft_bundles::Error::Stopping) => return Served::NotRun,
+        Err(error) => return failed(request, &chain(&error)),
+    };
     let parse_request = DagFileParseRequest {
         file: bundle.path.join(&request.filepath).display().to_string(),
         bundle_path: bundle.path.display().to_string(),
-        bundle_name: bundle.name.to_string(),
+        bundle_name: request.bundle_name.to_string(),
         callback_requests: vec![callback],
     };
     let key = FileKey {
-        bundle: bundle.name.clone(),
+        bundle: request.bundle_name.clone(),
         path: request.filepath.clone(),
     };
     let log = import_log::open(log_folder, &key, Clock::machine().now());
-    let finished = children.run(&parse_request, log).await;
+    let environment = bundle.environment.clone();
+    let finished = children.run(&parse_request, environment, log).await;
     let problem = match finished.end {
         End::Ended(ChildStatus::Exited(0)) => {
             info!(%dag_id, %run_id, duration_ms = finished.duration.as_millis(), "ran a callback");
@@ -136,7 +145,11 @@ async fn serve(
         End::TimedOut(limit) => format!("it took longer than {} s", limit.as_secs_f64()),
         End::Garbled(bad) => bad.to_string(),
     };
-    let attempt = request.attempts;
+    failed(request, &problem)
+}
+
+fn failed(request: &CallbackRequest, problem: &str) -> Served {
+    let (dag_id, run_id, attempt) = (&request.dag_id, &request.run_id, request.attempts);
     warn!(%dag_id, %run_id, attempt, error = problem, "failed to run a callback");
     if attempt >= ATTEMPTS_MAX {
         Served::Done

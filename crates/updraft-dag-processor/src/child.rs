@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use updraft_execution::{Asker, ChildOrder, ChildRunner, End, LogFile, PythonSide};
+use updraft_execution::{Asker, ChildLog, ChildOrder, ChildRunner, End, LogFile, PythonSide};
 use updraft_python::ChildKind;
 use updraft_task_comms::frame::encode_frame;
 use updraft_task_comms::message::{DagFileParseRequest, DagFileParsingResult, Request};
@@ -32,19 +32,26 @@ pub(crate) struct Finished {
 
 impl Children {
     /// Runs one child to its end.
-    pub(crate) async fn run(&self, request: &DagFileParseRequest, log: LogFile) -> Finished {
+    pub(crate) async fn run(
+        &self,
+        request: &DagFileParseRequest,
+        environment: Vec<(String, String)>,
+        log: LogFile,
+    ) -> Finished {
         let first = match encode_frame(0, Some(request), None::<&()>) {
             Ok(first) => first,
             Err(error) => return Finished::not_started(error.to_string()),
         };
         let order = ChildOrder {
             kind: ChildKind::DagParse,
+            environment,
             first,
             asker: Asker::dag_file_with(self.python.clone()),
             expects: Some("DagFileParsingResult"),
             limit: Some(self.timeout),
             grace: None,
-            log: Some(log),
+            secrets: Vec::new(),
+            log: ChildLog::File(log),
         };
         let finished = self.runner.run(order).await;
         // A result that cannot be read is none, and the end says that the file gave none.

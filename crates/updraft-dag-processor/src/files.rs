@@ -213,6 +213,15 @@ impl Files {
         }
     }
 
+    /// The files of a bundle are those of another version now, which its Dags are to be told.
+    pub(crate) fn on_new_version(&mut self, bundle: &BundleName) {
+        let theirs = self
+            .files
+            .iter_mut()
+            .filter(|(key, _)| key.bundle == *bundle);
+        theirs.for_each(|(_, state)| state.want(Urgency::Beside));
+    }
+
     /// Somebody wants this file to be parsed. `false`: there is no such file.
     pub(crate) fn request(&mut self, key: &FileKey) -> bool {
         let Some(state) = self.files.get_mut(key) else {
@@ -222,10 +231,15 @@ impl Files {
         true
     }
 
-    /// The next file to parse; it counts as being parsed until [`Files::on_parsed`].
+    /// The next file to parse, in one of the bundles that are `open`; it counts as being parsed
+    /// until [`Files::on_parsed`].
     ///
     /// A file is not parsed twice at once: what happens to it meanwhile is kept for later.
-    pub(crate) fn take_next(&mut self, now: Instant) -> Option<FileKey> {
+    pub(crate) fn take_next(
+        &mut self,
+        now: Instant,
+        open: impl Fn(&BundleName) -> bool,
+    ) -> Option<FileKey> {
         let urgency = |state: &State| {
             let routine = state
                 .next_routine
@@ -236,7 +250,7 @@ impl Files {
         let (key, _) = self
             .files
             .iter()
-            .filter(|(_, state)| !state.is_parsing)
+            .filter(|(key, state)| !state.is_parsing && open(&key.bundle))
             .filter_map(|(key, state)| {
                 // As `file_parsing_sort_mode = modified_time`: the latest change first.
                 Some((
@@ -281,10 +295,13 @@ impl Files {
         }
     }
 
-    /// When a file is due next by its interval.
-    pub(crate) fn next_routine(&self) -> Option<Instant> {
-        let waiting = self.files.values().filter(|state| !state.is_parsing);
-        waiting.filter_map(|state| state.next_routine).min()
+    /// When a file of the bundles that are `open` is due next by its interval.
+    pub(crate) fn next_routine(&self, open: impl Fn(&BundleName) -> bool) -> Option<Instant> {
+        let waiting = self.files.iter();
+        waiting
+            .filter(|(key, state)| !state.is_parsing && open(&key.bundle))
+            .filter_map(|(_, state)| state.next_routine)
+            .min()
     }
 
     /// The Dag files of a bundle.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use updraft_execution::PythonSide;
-use updraft_task_comms::masker::MaskerConfig;
 
 use crate::discovery::{DiscoveryRules, IgnoreSyntax};
 
@@ -35,8 +34,6 @@ pub struct DagProcessorOptions {
     pub dags_are_paused_at_creation: bool,
     /// `[scheduler] job_heartbeat_sec`.
     pub heartbeat_interval: Duration,
-    /// What hides secrets in the logs.
-    pub masker: MaskerConfig,
     /// The user's Python outside of Dag files: timetable classes, a secrets backend. `None`: neither is
     /// asked.
     pub python: Option<PythonSide>,
@@ -65,7 +62,6 @@ impl DagProcessorOptions {
             },
             dags_are_paused_at_creation: true,
             heartbeat_interval: Duration::from_secs(5),
-            masker: MaskerConfig::default(),
             python: None,
             hostname: String::new(),
             unixname: String::new(),

@@ -31,7 +31,7 @@ pub(crate) async fn parse(children: &Children, parsing: Parsing, log_folder: &Pa
         callback_requests: Vec::new(),
     };
     let log = import_log::open(log_folder, &parsing.key, Clock::machine().now());
-    let mut finished = children.run(&request, log).await;
+    let mut finished = children.run(&request, Vec::new(), log).await;
     let path = parsing.key.path.clone();
     let content = match (finished.result.take(), &finished.end) {
         (Some(result), _) => {

@@ -5,6 +5,7 @@
 
 mod bundles;
 mod job;
+mod refresh;
 mod reports;
 mod work;
 
@@ -17,12 +18,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
+use updraft_bundles::Bundles;
 use updraft_execution::ChildRunner;
 use updraft_model::BundleName;
 use updraft_model::callback::CallbackRequest;
-use updraft_python::Zygote;
-use updraft_runtime::{CancellationToken, Clock, OnExit, Tasks};
-use updraft_store::{Change, Error, Store};
+use updraft_runtime::{CancellationToken, Clock, OnExit};
+use updraft_store::{Change, Error};
 
 use crate::bundle::Bundle;
 use crate::child::Children;
@@ -33,6 +34,7 @@ use crate::watch::Watch;
 
 use bundles::ListingState;
 use job::Job;
+use refresh::RefreshState;
 use reports::{Report, Reporter};
 
 /// How often the store is asked for requests, should nobody have told us of them.
@@ -47,11 +49,15 @@ const TOUCHED_MAX: usize = 64;
 /// Keeps the Dags of some bundles up to date in the store.
 pub struct DagProcessor {
     children: Children,
-    bundles: BTreeMap<BundleName, Bundle>,
+    bundles: Bundles,
     options: Arc<DagProcessorOptions>,
     job: Job,
     files: Files,
     listings: BTreeMap<BundleName, ListingState>,
+    /// Of the bundles that are fetched.
+    refreshes: BTreeMap<BundleName, RefreshState>,
+    /// The versions that were fetched in this life.
+    fetched: BTreeMap<BundleName, Option<String>>,
     callbacks: VecDeque<CallbackRequest>,
     running: usize,
     running_callbacks: usize,
@@ -84,18 +90,22 @@ impl Wanted {
 }
 
 impl DagProcessor {
-    /// Registers the job and the bundles.
+    /// Registers the job and the bundles. Children come from `runner`.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub async fn start(
-        store: Store,
-        zygote: Zygote,
-        bundles: Vec<Bundle>,
+        bundles: Bundles,
+        runner: ChildRunner,
         options: DagProcessorOptions,
-        tasks: Tasks,
     ) -> Result<Self, Error> {
-        let names: Vec<BundleName> = bundles.iter().map(|bundle| bundle.name.clone()).collect();
+        let configs = bundles.configs();
+        let names: Vec<BundleName> = configs.iter().map(|config| config.name.clone()).collect();
+        let fetched = configs.iter().filter(|config| config.is_fetched());
+        let refreshes: BTreeMap<BundleName, RefreshState> = fetched
+            .map(|config| (config.name.clone(), RefreshState::default()))
+            .collect();
+        let store = &runner.store;
         store
             .retry(|| async {
                 let mut tx = store.write().await?;
@@ -103,23 +113,16 @@ impl DagProcessor {
                 tx.commit().await
             })
             .await?;
-        let job = Job::start(&store, &options).await?;
+        let job = Job::start(store, &options).await?;
         let (reporter, reports) =
-            reports::channel(options.parsing_processes.max(1) + bundles.len());
+            reports::channel(options.parsing_processes.max(1) + names.len() + refreshes.len());
         let intervals = Intervals {
             outside: options.min_file_process_interval,
             plain: options.refresh_interval,
         };
         Ok(Self {
             children: Children {
-                runner: ChildRunner {
-                    store,
-                    zygote,
-                    shutdown: tasks.shutdown(),
-                    tasks,
-                    clock: Clock::machine(),
-                    masker: options.masker.clone(),
-                },
+                runner,
                 timeout: options.file_timeout,
                 python: options.python.clone(),
             },
@@ -127,10 +130,9 @@ impl DagProcessor {
                 .into_iter()
                 .map(|name| (name, ListingState::default()))
                 .collect(),
-            bundles: bundles
-                .into_iter()
-                .map(|bundle| (bundle.name.clone(), bundle))
-                .collect(),
+            refreshes,
+            fetched: BTreeMap::new(),
+            bundles,
             options: Arc::new(options),
             job,
             files: Files::new(intervals),
@@ -160,9 +162,10 @@ impl DagProcessor {
         let mut poll = every(POLL_INTERVAL);
         loop {
             self.fetch_wanted().await;
+            self.start_refreshes();
             self.start_work();
             let has_room = self.running < self.children_max();
-            let routine = has_room.then(|| self.files.next_routine()).flatten();
+            let routine = has_room.then(|| self.next_routine()).flatten();
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(report) = self.reports.recv() => self.on_report(report).await,
@@ -170,7 +173,7 @@ impl DagProcessor {
                 wanted = next_wanted(&mut changes) => self.wanted = self.wanted.and(wanted),
                 () = sleep_until(routine.map(Instant::from_std)) => {}
                 _ = heartbeat.tick() => self.job.beat(&self.children.runner.store, &self.options).await,
-                _ = relist.tick() => self.list_all(),
+                _ = relist.tick() => self.look_at_all(),
                 _ = poll.tick() => self.wanted = Wanted::EVERYTHING,
             }
         }
@@ -182,6 +185,7 @@ impl DagProcessor {
     async fn on_report(&mut self, report: Report) {
         match report {
             Report::Listed { bundle, listing } => self.on_listed(&bundle, listing).await,
+            Report::Refreshed { bundle, outcome } => self.on_refreshed(&bundle, outcome),
             Report::Parsed { key, end } => self.on_parsed(&key, end).await,
             Report::CallbackEnded => {
                 self.running -= 1;
@@ -192,6 +196,9 @@ impl DagProcessor {
 
     async fn on_parsed(&mut self, key: &FileKey, end: ParseEnd) {
         self.running -= 1;
+        if let Some(refresh) = self.refreshes.get_mut(&key.bundle) {
+            refresh.on_parse_ended();
+        }
         let now = Clock::machine().monotonic();
         match end {
             ParseEnd::Stored(found) => {
@@ -202,6 +209,16 @@ impl DagProcessor {
             }
             ParseEnd::Postponed => self.files.on_postponed(key, now + POSTPONED_FOR),
         }
+    }
+
+    /// The newest files of a bundle; `None` while there are none.
+    fn bundle(&self, name: &BundleName) -> Option<Bundle> {
+        let content = self.bundles.content(name)?;
+        Some(Bundle {
+            name: name.clone(),
+            path: content.path,
+            version: content.version,
+        })
     }
 
     fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use tracing::{debug, warn};
 use updraft_task_comms::json::Json;
 use updraft_task_comms::line_splitter::Line;
 use updraft_task_comms::log_line::{self, Level, child_line, output_line, own_line};
@@ -19,9 +20,20 @@ const LAST_LINES_MAX: usize = 20;
 /// How much of a line it repeats.
 const LAST_LINE_CHARS_MAX: usize = 500;
 
+/// Where the output of a child goes.
+pub enum ChildLog {
+    File(LogFile),
+    /// The log of this process, with what it is about. What is not serious is for those who look.
+    Process {
+        about: String,
+    },
+    /// Nowhere: only its end is remembered.
+    Nowhere,
+}
+
 /// The log of one child.
 pub(crate) struct Output {
-    log: Option<LogFile>,
+    log: ChildLog,
     masker: SecretsMasker,
     logged_bytes: usize,
     is_cut: bool,
@@ -31,7 +43,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(log: Option<LogFile>, masker: MaskerConfig) -> Self {
+    pub(crate) fn new(log: ChildLog, masker: MaskerConfig) -> Self {
         Self {
             log,
             masker: SecretsMasker::new(masker),
@@ -53,7 +65,11 @@ impl Output {
         }
         let text = String::from_utf8_lossy(&line.bytes);
         let written = child_line(&text, &self.masker, now);
+        let mut is_serious = false;
         if let Ok(json) = Json::parse(&written) {
+            if let Some(Json::Text(level)) = json.get("level") {
+                is_serious = matches!(level.as_ref(), "warning" | "error" | "critical");
+            }
             if let Some(Json::Text(event)) = json.get("event") {
                 self.remember(event);
             }
@@ -61,7 +77,7 @@ impl Output {
                 self.last_error = Some(error.to_string());
             }
         }
-        self.write(written, now);
+        self.write(written, is_serious, now);
     }
 
     /// A line of standard output or standard error.
@@ -72,7 +88,7 @@ impl Output {
         let text = String::from_utf8_lossy(&line.bytes);
         let masked = self.masker.mask(&text).into_owned();
         self.remember(&masked);
-        self.write(output_line(stream, &text, &self.masker, now), now);
+        self.write(output_line(stream, &text, &self.masker, now), false, now);
     }
 
     /// The last lines, one under the other; empty when there were none.
@@ -91,18 +107,18 @@ impl Output {
             self.last_lines.pop_front();
         }
         let line = line.trim_end();
+        if line.is_empty() {
+            return;
+        }
         let end = line.char_indices().nth(LAST_LINE_CHARS_MAX);
         let kept = end.map_or(line, |(end, _)| &line[..end]);
         self.last_lines.push_back(kept.to_owned());
     }
 
-    fn write(&mut self, line: String, now: Timestamp) {
-        let Some(log) = &mut self.log else {
-            return;
-        };
+    fn write(&mut self, line: String, is_serious: bool, now: Timestamp) {
         self.logged_bytes += line.len();
         if self.logged_bytes <= LOGGED_BYTES_MAX {
-            log.append(&[line], now);
+            self.log.write(line, is_serious, now);
             return;
         }
         self.is_cut = true;
@@ -110,6 +126,17 @@ impl Output {
         let limit = i64::try_from(LOGGED_BYTES_MAX).unwrap_or(i64::MAX);
         let fields = [("bytes_max", Json::Int(limit))];
         let note = own_line(Level::Warning, event, &fields, &self.masker, now);
-        log.append(&[note], now);
+        self.log.write(note, true, now);
+    }
+}
+
+impl ChildLog {
+    fn write(&mut self, line: String, is_serious: bool, now: Timestamp) {
+        match self {
+            Self::File(log) => log.append(&[line], now),
+            Self::Process { about } if is_serious => warn!(about, line, "a child wrote"),
+            Self::Process { about } => debug!(about, line, "a child wrote"),
+            Self::Nowhere => {}
+        }
     }
 }

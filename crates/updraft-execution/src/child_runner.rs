@@ -13,14 +13,14 @@ use updraft_python::{ChildExit, ChildHandle, ChildKind, ChildStatus, Zygote, sig
 use updraft_runtime::{CancellationToken, Clock, Tasks};
 use updraft_store::Store;
 use updraft_task_comms::frame::{BadFrame, Frame};
-use updraft_task_comms::masker::MaskerConfig;
+use updraft_task_comms::masker::{MaskerConfig, SecretsMasker};
 use updraft_task_comms::message::{
     ErrorResponse, MaskSecret, Request, Response, StoreRequest, answer_frame,
 };
 use updraft_task_comms::session::Event;
 
-use crate::child_output::Output;
-use crate::{Asker, Channels, LogFile, answer};
+use crate::child_output::{ChildLog, Output};
+use crate::{Asker, Channels, answer};
 
 /// What else may hold a dead child's channels open gets so long before it is killed.
 const LINGER_MAX: Duration = Duration::from_millis(500);
@@ -45,6 +45,8 @@ pub struct ChildRunner {
 /// A child to run.
 pub struct ChildOrder {
     pub kind: ChildKind,
+    /// On top of what every child has.
+    pub environment: Vec<(String, String)>,
     /// The first frame: what it shall do.
     pub first: Bytes,
     pub asker: Asker,
@@ -54,12 +56,13 @@ pub struct ChildOrder {
     pub limit: Option<Duration>,
     /// Between SIGTERM and SIGKILL, when it must be ended; without any it is killed at once.
     pub grace: Option<Duration>,
-    /// Where its output goes; without any, only its end is remembered.
-    pub log: Option<LogFile>,
+    /// What must not be read in the log, apart from what the child learns from us.
+    pub secrets: Vec<String>,
+    /// Where its output goes.
+    pub log: ChildLog,
 }
 
 /// What became of a child.
-#[derive(Debug)]
 pub struct Finished {
     pub end: End,
     /// The body of the expected message, however the child ended afterwards.
@@ -71,6 +74,8 @@ pub struct Finished {
     pub last_lines: String,
     /// What it called an error last.
     pub last_error: Option<String>,
+    /// Knows every secret that the child was told; `None` when there was no child.
+    pub masker: Option<SecretsMasker>,
 }
 
 impl Finished {
@@ -84,6 +89,7 @@ impl Finished {
             duration: Duration::ZERO,
             last_lines: String::new(),
             last_error: None,
+            masker: None,
         }
     }
 }
@@ -105,13 +111,17 @@ impl ChildRunner {
     /// Runs one child to its end.
     pub async fn run(&self, order: ChildOrder) -> Finished {
         let started = Instant::now();
+        let mut output = Output::new(order.log, self.masker.clone());
+        for secret in &order.secrets {
+            output.masker().add(secret);
+        }
         let mut conversation = Conversation {
             runner: self,
             asker: order.asker,
             expects: order.expects,
             channels: None,
             open_channels: CHANNELS,
-            output: Output::new(order.log, self.masker.clone()),
+            output,
             result: None,
             depends_on_outside: false,
         };
@@ -120,11 +130,13 @@ impl ChildRunner {
             deadline: order.limit.map(|limit| started + limit),
             grace: order.grace,
         };
-        let end = conversation.hold(order.kind, order.first, limits).await;
+        let kind = (order.kind, order.environment);
+        let end = conversation.hold(kind, order.first, limits).await;
         Finished {
             end,
             last_lines: conversation.output.last_lines(),
             last_error: conversation.output.last_error().map(str::to_owned),
+            masker: Some(conversation.output.masker().clone()),
             result: conversation.result,
             depends_on_outside: conversation.depends_on_outside,
             duration: started.elapsed(),
@@ -177,8 +189,13 @@ enum Step {
 }
 
 impl Conversation<'_> {
-    async fn hold(&mut self, kind: ChildKind, first: Bytes, limits: Limits) -> End {
-        let spawn = self.runner.zygote.spawn(kind, Vec::new());
+    async fn hold(
+        &mut self,
+        (kind, environment): (ChildKind, Vec<(String, String)>),
+        first: Bytes,
+        limits: Limits,
+    ) -> End {
+        let spawn = self.runner.zygote.spawn(kind, environment);
         let patience = limits.deadline.unwrap_or(Instant::now() + SPAWN_MAX);
         let child = match tokio::time::timeout_at(patience, spawn).await {
             Ok(Ok(child)) => child,

@@ -30,6 +30,7 @@ pub use backfill::{
     create_backfill, preview_backfill,
 };
 pub use burial::{bury, fail_fast, release_restarting};
+pub use child_output::ChildLog;
 pub use child_runner::{ChildOrder, ChildRunner, End, Finished};
 pub use clearing::{ClearOrder, Cleared, Clearing, by_run};
 pub use exit::Exit;

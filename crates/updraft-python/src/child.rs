@@ -27,6 +27,8 @@ pub enum ChildKind {
     /// Airflow's trigger runner, which goes on until it is told to stop. Its first frame is
     /// `StartTriggerer`.
     Triggerer,
+    /// Opens a Dag bundle through its class. Its first frame is ours, `OpenBundle`.
+    Bundle,
 }
 
 /// A running child. Dropping the sockets makes the child fail at its next request; it is not

@@ -17,6 +17,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../python/src/updraft_shim/__init__.py"),
     ),
     (
+        "updraft_shim/bundle.py",
+        include_str!("../../../python/src/updraft_shim/bundle.py"),
+    ),
+    (
         "updraft_shim/callback.py",
         include_str!("../../../python/src/updraft_shim/callback.py"),
     ),

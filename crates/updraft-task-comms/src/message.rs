@@ -2,7 +2,7 @@
 //!
 //! | direction | types |
 //! |---|---|
-//! | first frame to a child | [`StartupDetails`], [`DagFileParseRequest`], [`StartTriggerer`], [`ExecutorOrder`] |
+//! | first frame to a child | [`StartupDetails`], [`DagFileParseRequest`], [`OpenBundle`], [`StartTriggerer`], [`ExecutorOrder`] |
 //! | child asks | [`Request`]: an [`Outcome`], a [`StoreRequest`] or plumbing |
 //! | parent answers | [`Response`] in the body, or [`ErrorResponse`] in the error slot |
 //!
@@ -11,6 +11,7 @@
 //! are never sent.
 
 mod asset;
+mod bundle;
 mod dag_run;
 mod decode;
 mod executor;
@@ -28,6 +29,7 @@ mod trigger;
 mod xcom;
 
 pub use asset::*;
+pub use bundle::*;
 pub use dag_run::*;
 pub use decode::DecodeError;
 pub use executor::*;

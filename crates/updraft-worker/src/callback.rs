@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::{info, warn};
-use updraft_execution::{Asker, ChildOrder, End, Finished, LogFile};
+use updraft_bundles::Opened;
+use updraft_execution::{Asker, ChildLog, ChildOrder, End, Finished, LogFile};
 use updraft_model::callback::CallbackState;
 use updraft_model::workload::CallbackWorkload;
 use updraft_python::{ChildKind, ChildStatus};
@@ -58,7 +59,7 @@ impl Worker {
             Ok(false) => return Outcome::Refused,
             Err(error) => return Outcome::Unsettled(error.to_string()),
         }
-        let finished = self.run_child(|| self.order_of(workload)).await;
+        let finished = self.call(workload).await;
         let verdict = verdict_of(&finished);
         self.report_callback(workload, &verdict, &finished);
         match self.settle_callback(workload, verdict).await {
@@ -67,7 +68,21 @@ impl Worker {
         }
     }
 
-    fn order_of(&self, workload: &CallbackWorkload) -> Result<ChildOrder, String> {
+    async fn call(&self, workload: &CallbackWorkload) -> Finished {
+        let stop = &self.shared.stop_others;
+        let version = workload.bundle_version.as_deref();
+        // Held until the child has ended, so that the files stay.
+        match self.bundle(&workload.bundle_name, version, stop).await {
+            Ok(bundle) => self.run_child(|| self.order_of(workload, &bundle)).await,
+            Err(_) if stop.is_cancelled() => Finished {
+                end: End::Stopped,
+                ..Finished::not_started(String::new())
+            },
+            Err(why) => Finished::not_started(why),
+        }
+    }
+
+    fn order_of(&self, workload: &CallbackWorkload, bundle: &Opened) -> Result<ChildOrder, String> {
         let order = ExecutorOrder::ExecuteCallback(ExecuteCallback {
             callback_path: workload.path.clone(),
             callback_kwargs: workload.kwargs.clone(),
@@ -80,12 +95,14 @@ impl Worker {
         let first = encode_frame(0, Some(&order), None::<&()>).map_err(|bad| bad.to_string())?;
         Ok(ChildOrder {
             kind: ChildKind::Callback,
+            environment: bundle.environment.clone(),
             first,
             asker: Asker::Callback(self.shared.options.answers.python.clone()),
             expects: None,
             limit: self.shared.options.callback_timeout,
             grace: Some(GRACE),
-            log: Some(LogFile::new(self.log_path(workload))),
+            secrets: Vec::new(),
+            log: ChildLog::File(LogFile::new(self.log_path(workload))),
         })
     }
 

@@ -3,7 +3,7 @@
 //! Source: Airflow's connection tests; the answer stands in the row of the request.
 
 use tracing::{info, warn};
-use updraft_execution::{Asker, ChildOrder, End, Finished};
+use updraft_execution::{Asker, ChildLog, ChildOrder, End, Finished};
 use updraft_model::connection::Connection;
 use updraft_model::connection_test::{ConnectionTest, ConnectionTestState};
 use updraft_model::workload::ConnectionTestWorkload;
@@ -76,12 +76,14 @@ impl Worker {
         let first = encode_frame(0, Some(&order), None::<&()>).map_err(|bad| bad.to_string())?;
         Ok(ChildOrder {
             kind: ChildKind::Callback,
+            environment: Vec::new(),
             first,
             asker: Asker::Callback(self.shared.options.answers.python.clone()),
             expects: Some(RESULT),
             limit: Some(workload.timeout),
             grace: None,
-            log: None,
+            secrets: Vec::new(),
+            log: ChildLog::Nowhere,
         })
     }
 

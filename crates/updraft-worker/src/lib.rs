@@ -22,4 +22,4 @@ mod worker;
 pub use rows::{Outcome, Rows, hand_back};
 pub use running::superseded;
 pub use updraft_execution::Asker;
-pub use worker::{BundleFolder, Worker, WorkerOptions, assignment_of};
+pub use worker::{Worker, WorkerOptions, assignment_of};

@@ -1,13 +1,13 @@
 //! From a workload to an outcome: tasks here, what else an executor runs in [`crate::callback`] and
 //! [`crate::connection_test`].
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
+use updraft_bundles::{Bundles, Opened};
 use updraft_execution::{ChildOrder, ChildRunner, End, Finished, LogFile};
 use updraft_model::BundleName;
 use updraft_model::workload::{ExecutorWorkload, Workload};
@@ -39,16 +39,8 @@ pub struct WorkerOptions {
     /// `[callbacks] callback_execution_timeout`.
     pub callback_timeout: Option<Duration>,
     pub masker: MaskerConfig,
-    /// Where the content of each bundle lies.
-    pub bundles: BTreeMap<BundleName, BundleFolder>,
     /// What the answers to a child depend on.
     pub answers: updraft_execution::AnswerOptions,
-}
-
-/// The folder of a bundle.
-#[derive(Clone, Debug)]
-pub struct BundleFolder {
-    pub path: PathBuf,
 }
 
 /// Runs workloads. A cheap handle.
@@ -60,6 +52,7 @@ pub struct Worker {
 pub(crate) struct Shared {
     pub(crate) store: Store,
     zygote: Zygote,
+    bundles: Bundles,
     tasks: Tasks,
     pub(crate) clock: Clock,
     ids: Ids,
@@ -70,13 +63,19 @@ pub(crate) struct Shared {
     /// How many of them there are.
     others: watch::Sender<usize>,
     /// Ends them.
-    stop_others: CancellationToken,
+    pub(crate) stop_others: CancellationToken,
 }
 
 impl Worker {
-    /// A worker whose children come from `zygote`.
+    /// A worker whose children come from `zygote` and find their Dags in `bundles`.
     #[must_use]
-    pub fn new(store: Store, zygote: Zygote, tasks: Tasks, options: WorkerOptions) -> Self {
+    pub fn new(
+        store: Store,
+        zygote: Zygote,
+        bundles: Bundles,
+        tasks: Tasks,
+        options: WorkerOptions,
+    ) -> Self {
         let running = Running::default();
         let watch = running.clone().watch(store.clone(), tasks.shutdown());
         tasks.spawn("worker.watch", OnExit::Log, watch);
@@ -93,6 +92,7 @@ impl Worker {
             shared: Arc::new(Shared {
                 store,
                 zygote,
+                bundles,
                 tasks,
                 clock: Clock::machine(),
                 ids: Ids::random(),
@@ -193,7 +193,13 @@ impl Worker {
         };
         let masker = SecretsMasker::new(shared.options.masker.clone());
         let session = TaskSession::new(assignment, shared.options.session.clone(), masker);
-        let child = match self.child(&shutdown).await {
+        // Held until the child has ended, so that the files stay.
+        let version = workload.bundle_version.as_deref();
+        let bundle = match self.bundle(&workload.bundle_name, version, &shutdown).await {
+            Ok(bundle) => bundle,
+            Err(why) => return self.without_child(session, log, why),
+        };
+        let child = match self.child(&bundle, &shutdown).await {
             Ok(child) => child,
             Err(why) => return self.without_child(session, log, why),
         };
@@ -211,11 +217,31 @@ impl Worker {
             .await
     }
 
+    /// Makes the files ready with which the run began.
+    pub(crate) async fn bundle(
+        &self,
+        name: &BundleName,
+        version: Option<&str>,
+        stop: &CancellationToken,
+    ) -> Result<Opened, String> {
+        tokio::select! {
+            () = stop.cancelled() => Err("Updraft is stopping".to_owned()),
+            opened = self.shared.bundles.open(name, version) => {
+                opened.map_err(|error| whole_error(&error))
+            }
+        }
+    }
+
     /// Forks a child; waits for a zygote that is being replaced.
-    async fn child(&self, shutdown: &CancellationToken) -> Result<ChildHandle, String> {
+    async fn child(
+        &self,
+        bundle: &Opened,
+        shutdown: &CancellationToken,
+    ) -> Result<ChildHandle, String> {
         let mut attempt = 0;
         loop {
-            match self.shared.zygote.spawn(ChildKind::Task, Vec::new()).await {
+            let environment = bundle.environment.clone();
+            match self.shared.zygote.spawn(ChildKind::Task, environment).await {
                 Ok(child) => return Ok(child),
                 Err(error) if error.is_transient() && attempt < ATTEMPTS_MAX => {
                     warn!(%error, "failed to fork a task; trying again");
@@ -258,6 +284,12 @@ impl Drop for Other<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
+}
+
+/// An error with its causes.
+fn whole_error(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// What a session has to know of a workload; `None` when it belongs to no Dag version.

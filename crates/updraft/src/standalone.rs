@@ -4,6 +4,7 @@
 //! taken) comes first, leftovers of a killed process are ended before anything may start the same
 //! task again, and the address is printed when requests are answered.
 
+mod bundles;
 mod first_start;
 mod home;
 pub(crate) mod options;

@@ -18,19 +18,20 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from updraft_shim import callback, dag_parse, helper, learned, task, triggerer, wire
+from updraft_shim import bundle, callback, dag_parse, helper, learned, task, triggerer, wire
 
 _ENTRY_POINTS = {
     "task": task.run,
     "dag-parse": dag_parse.run,
     "callback": callback.run,
+    "bundle": bundle.run,
     "helper": helper.run,
     "triggerer": triggerer.run,
 }
 KINDS = frozenset(_ENTRY_POINTS)
 
-# There is one of them at most, and what it needs of Airflow's server would burden all others.
-_NOT_LEARNED_FROM = "triggerer"
+# What these need is heavy and would burden all others: Airflow's server, the clients of a cloud.
+_TEACH_NOTHING = frozenset({"bundle", "triggerer"})
 
 # Out of memory, the kernel must pick a child before the zygote that all children need.
 _OOM_SCORE_RAISE = 500
@@ -151,7 +152,7 @@ def _run(channels: Channels, places: Places, preloaded: Set[str]) -> None:
     try:
         _ENTRY_POINTS[packet["kind"]]()
     finally:
-        if packet["kind"] != _NOT_LEARNED_FROM:
+        if packet["kind"] not in _TEACH_NOTHING:
             learned.report(channels.start, preloaded)
 
 

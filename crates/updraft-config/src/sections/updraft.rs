@@ -15,6 +15,9 @@ pub struct UpdraftConfig {
     /// `plugin_timeout`: time that code of plugins (timetables, weight rules, listeners, secrets
     /// backends) may take for one answer to the server.
     pub plugin_timeout: Duration,
+    /// `bundle_timeout`: time that the class of a Dag bundle may take to fetch something, such as
+    /// a first clone.
+    pub bundle_timeout: Duration,
     /// `full_scan_interval`: pause between two looks at every unfinished Dag run. Work is found
     /// by events; this is the net below them.
     pub full_scan_interval: Duration,
@@ -32,6 +35,7 @@ impl UpdraftConfig {
             python: section.optional_path("python"),
             prefork: section.count("prefork"),
             plugin_timeout: section.seconds("plugin_timeout"),
+            bundle_timeout: section.seconds("bundle_timeout"),
             full_scan_interval: section.seconds("full_scan_interval"),
             shutdown_timeout: section.seconds("shutdown_timeout"),
             trigger_idle_timeout: section.seconds("trigger_idle_timeout"),

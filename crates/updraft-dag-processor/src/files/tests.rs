@@ -55,7 +55,7 @@ impl Scene {
     }
 
     fn next(&mut self) -> Option<String> {
-        self.files.take_next(self.now).map(|key| key.path)
+        self.files.take_next(self.now, |_| true).map(|key| key.path)
     }
 
     fn parsed(&mut self, name: &str, depends_on_outside: bool) {

@@ -7,6 +7,7 @@ use updraft_model::BundleName;
 use updraft_runtime::Clock;
 
 use super::DagProcessor;
+use crate::bundle::Bundle;
 use crate::content::chain;
 use crate::discovery::{self, Listing};
 use crate::import_log;
@@ -70,10 +71,7 @@ impl DagProcessor {
         let present: BTreeSet<String> = self.files.paths(bundle);
         let store = &self.children.runner.store;
         let now = Clock::machine().now();
-        let version = self
-            .bundles
-            .get(bundle)
-            .and_then(|bundle| bundle.version.clone());
+        let version = self.bundle(bundle).and_then(|bundle| bundle.version);
         let forgotten = store
             .retry(|| async {
                 let mut tx = store.write().await?;
@@ -90,24 +88,32 @@ impl DagProcessor {
             Err(error) => {
                 warn!(%bundle, error = chain(&error), "failed to forget vanished files");
                 // The next listing tries again.
-                if let Some(state) = self.listings.get_mut(bundle) {
-                    state.was_swept = false;
-                }
+                self.sweep_next_time(bundle);
             }
         }
     }
 
-    pub(super) fn list_all(&mut self) {
+    /// Lists the bundles that are folders, and has those fetched that are due.
+    pub(super) fn look_at_all(&mut self) {
         import_log::link_latest(&self.options.log_folder, Clock::machine().now());
-        let names: Vec<BundleName> = self.bundles.keys().cloned().collect();
+        self.want_due_refreshes();
+        let names: Vec<BundleName> = self.folders().collect();
         for name in &names {
             self.list(name);
         }
     }
 
+    /// The bundles that are always as fresh as can be.
+    fn folders(&self) -> impl Iterator<Item = BundleName> {
+        let names = self.listings.keys();
+        names
+            .filter(|name| !self.refreshes.contains_key(*name))
+            .cloned()
+    }
+
     /// Lists a bundle, after the listing that runs.
     pub(super) fn list(&mut self, name: &BundleName) {
-        let Some((bundle, state)) = self.bundles.get(name).zip(self.listings.get_mut(name)) else {
+        let Some((bundle, state)) = self.bundle(name).zip(self.listings.get_mut(name)) else {
             return;
         };
         if state.is_running {
@@ -119,7 +125,7 @@ impl DagProcessor {
             is_wanted: false,
             ..*state
         };
-        let (path, rules) = (bundle.path.clone(), self.options.discovery);
+        let (path, rules) = (bundle.path, self.options.discovery);
         let known = self.files.listing(name);
         let tasks = self.children.runner.tasks.clone();
         let report = self.reporter.listing(name.clone());
@@ -131,12 +137,21 @@ impl DagProcessor {
         });
     }
 
-    /// Watches all bundles that are not watched yet.
+    /// Watches all folders that are not watched yet.
     pub(super) fn watch_all(&mut self) {
+        let folders: Vec<Bundle> = self
+            .folders()
+            .filter_map(|name| self.bundle(&name))
+            .collect();
         if let Some(watch) = &mut self.watch {
-            for bundle in self.bundles.values() {
-                watch.ensure(bundle);
-            }
+            folders.iter().for_each(|bundle| watch.ensure(bundle));
+        }
+    }
+
+    /// The next listing of a bundle also notes its version, and finds what vanished.
+    pub(super) fn sweep_next_time(&mut self, bundle: &BundleName) {
+        if let Some(state) = self.listings.get_mut(bundle) {
+            state.was_swept = false;
         }
     }
 }

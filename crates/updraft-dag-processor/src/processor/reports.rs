@@ -1,6 +1,7 @@
 //! How tasks report back to the loop: always, even when they panic.
 
 use tokio::sync::mpsc;
+use updraft_bundles::Content;
 use updraft_model::BundleName;
 
 use crate::discovery::Listing;
@@ -12,6 +13,10 @@ pub(super) enum Report {
     Listed {
         bundle: BundleName,
         listing: Result<Listing, String>,
+    },
+    Refreshed {
+        bundle: BundleName,
+        outcome: Result<Content, String>,
     },
     Parsed {
         key: FileKey,
@@ -33,6 +38,9 @@ pub(super) struct Promise {
 /// Promises a [`Report::Listed`].
 pub(super) struct ListingPromise(Promise);
 
+/// Promises a [`Report::Refreshed`].
+pub(super) struct RefreshPromise(Promise);
+
 /// Promises a [`Report::Parsed`].
 pub(super) struct ParsePromise(Promise);
 
@@ -46,6 +54,11 @@ impl Reporter {
     pub(super) fn listing(&self, bundle: BundleName) -> ListingPromise {
         let listing = Err("the listing panicked".to_owned());
         ListingPromise(self.promise(Report::Listed { bundle, listing }))
+    }
+
+    pub(super) fn refresh(&self, bundle: BundleName) -> RefreshPromise {
+        let outcome = Err("the refresh panicked".to_owned());
+        RefreshPromise(self.promise(Report::Refreshed { bundle, outcome }))
     }
 
     pub(super) fn parse(&self, key: FileKey) -> ParsePromise {
@@ -69,6 +82,14 @@ impl ListingPromise {
     pub(super) fn send(mut self, found: Result<Listing, String>) {
         if let Some(Report::Listed { listing, .. }) = &mut self.0.report {
             *listing = found;
+        }
+    }
+}
+
+impl RefreshPromise {
+    pub(super) fn send(mut self, found: Result<Content, String>) {
+        if let Some(Report::Refreshed { outcome, .. }) = &mut self.0.report {
+            *outcome = found;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Starting children while there is room and work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::warn;
@@ -9,7 +10,7 @@ use updraft_runtime::Clock;
 use updraft_store::Error;
 
 use super::DagProcessor;
-use crate::bundle::Bundle;
+use super::refresh::RefreshState;
 use crate::callbacks;
 use crate::content::{Parsing, chain};
 use crate::files::FileKey;
@@ -36,9 +37,8 @@ impl DagProcessor {
         if room == 0 || !std::mem::take(&mut self.wanted.callbacks) {
             return;
         }
-        let bundles: Vec<Bundle> = self.bundles.values().cloned().collect();
         let job_id = self.job.id();
-        match callbacks::claim(&self.children, &bundles, job_id, room).await {
+        match callbacks::claim(&self.children, &self.bundles, job_id, room).await {
             Ok(claimed) => {
                 // There may be more than there was room for.
                 self.wanted.callbacks = claimed.len() == room;
@@ -49,7 +49,7 @@ impl DagProcessor {
     }
 
     async fn fetch_requests(&mut self) -> Result<(), Error> {
-        let names: Vec<BundleName> = self.bundles.keys().cloned().collect();
+        let names: Vec<BundleName> = self.listings.keys().cloned().collect();
         let store = &self.children.runner.store;
         let requests = store
             .retry(|| async {
@@ -64,7 +64,11 @@ impl DagProcessor {
                 bundle: request.bundle_name,
                 path: request.relative_fileloc,
             };
-            if !self.files.request(&key) {
+            if let Some(refresh) = self.refreshes.get_mut(&key.bundle) {
+                // The source may have changed: the file is parsed and the bundle listed after that.
+                refresh.want();
+                self.files.request(&key);
+            } else if !self.files.request(&key) {
                 // It may be new: nobody has listed it yet.
                 self.list(&key.bundle);
             }
@@ -87,7 +91,7 @@ impl DagProcessor {
         while self.running < self.children_max() {
             if let Some(request) = self.callbacks.pop_front() {
                 self.start_callback(request);
-            } else if let Some(key) = self.files.take_next(Clock::machine().monotonic()) {
+            } else if let Some(key) = self.take_next_file() {
                 self.start_parse(key);
             } else {
                 return;
@@ -95,12 +99,28 @@ impl DagProcessor {
         }
     }
 
+    /// No file of a bundle whose files are about to change.
+    fn take_next_file(&mut self) -> Option<FileKey> {
+        let refreshes = &self.refreshes;
+        let now = Clock::machine().monotonic();
+        self.files
+            .take_next(now, |bundle| is_open(refreshes, bundle))
+    }
+
+    pub(super) fn next_routine(&self) -> Option<std::time::Instant> {
+        let refreshes = &self.refreshes;
+        self.files.next_routine(|bundle| is_open(refreshes, bundle))
+    }
+
     fn start_parse(&mut self, key: FileKey) {
-        let Some(bundle) = self.bundles.get(&key.bundle) else {
+        let Some(bundle) = self.bundle(&key.bundle) else {
             return;
         };
+        if let Some(refresh) = self.refreshes.get_mut(&key.bundle) {
+            refresh.on_parse_started();
+        }
         let parsing = Parsing {
-            bundle: bundle.clone(),
+            bundle,
             key: key.clone(),
             paused_at_creation: self.options.dags_are_paused_at_creation,
         };
@@ -114,17 +134,15 @@ impl DagProcessor {
     }
 
     fn start_callback(&mut self, request: CallbackRequest) {
-        let Some(bundle) = self.bundles.get(&request.bundle_name).cloned() else {
-            return;
-        };
         self.running += 1;
         self.running_callbacks += 1;
-        let (children, options) = (self.children.clone(), Arc::clone(&self.options));
+        let (children, bundles) = (self.children.clone(), self.bundles.clone());
+        let options = Arc::clone(&self.options);
         let report = self.reporter.callback();
         self.spawn("dag_processor.callback", async move {
             Box::pin(callbacks::run(
                 &children,
-                &bundle,
+                &bundles,
                 request,
                 &options.log_folder,
             ))
@@ -132,4 +150,9 @@ impl DagProcessor {
             drop(report);
         });
     }
+}
+
+/// Whether the files of a bundle stay as they are while they are parsed.
+fn is_open(refreshes: &BTreeMap<BundleName, RefreshState>, bundle: &BundleName) -> bool {
+    refreshes.get(bundle).is_none_or(RefreshState::is_open)
 }

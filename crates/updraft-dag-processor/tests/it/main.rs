@@ -3,6 +3,7 @@
 mod bundles;
 mod callbacks;
 mod examples;
+mod fetched;
 mod life;
 mod misbehaviour;
 mod scene;

@@ -6,18 +6,25 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 use tempfile::TempDir;
-use updraft_dag_processor::{Bundle, DagProcessor, DagProcessorOptions};
+use updraft_bundles::{BundleConfig, BundleSource, Bundles, BundlesOptions};
+use updraft_dag_processor::{DagProcessor, DagProcessorOptions};
+use updraft_execution::{Asker, ChildRunner};
 use updraft_model::DagId;
 use updraft_model::dag::{Dag, DagVersion, ImportError};
 use updraft_model::filter::Page;
 use updraft_python::{ProvisionRequest, PythonRuntime, Zygote, ZygoteConfig, provision};
-use updraft_runtime::{OnExit, Tasks};
+use updraft_runtime::{Clock, OnExit, Tasks};
 use updraft_store::listing::ImportErrorFilter;
 use updraft_store::{Keyring, Store, StoreOptions};
+use updraft_task_comms::masker::MaskerConfig;
 
 /// How long any one step of a test may take.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// How long a class may take: more than a busy machine needs, less than a test may wait.
+const BUNDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) const BUNDLE: &str = "dags-folder";
 
@@ -43,11 +50,7 @@ impl Scene {
             scene.write(path, text)?;
         }
         let python = scene.python()?;
-        let bundle = Bundle {
-            name: BUNDLE.into(),
-            path: scene.bundle(),
-            version: None,
-        };
+        let bundle = BundleConfig::folder(BUNDLE.into(), scene.bundle());
         let mut options = DagProcessorOptions::new(scene.path("logs"));
         change(&mut options);
         scene
@@ -61,14 +64,34 @@ impl Scene {
         let scene = Self::without_processor().await?;
         let python = scene.python()?;
         let airflow = python.interpreter.airflow.as_ref().context("an Airflow")?;
-        let bundles = airflow.example_bundles.iter().map(|bundle| Bundle {
-            name: bundle.name.as_str().into(),
-            path: bundle.path.clone(),
-            version: None,
-        });
+        let bundles = airflow
+            .example_bundles
+            .iter()
+            .map(|bundle| BundleConfig::folder(bundle.name.as_str().into(), bundle.path.clone()));
         let mut zygote = ZygoteConfig::new(&python);
         zygote.example_plugins = true;
         let options = DagProcessorOptions::new(scene.path("logs"));
+        scene.start(zygote, bundles.collect(), options).await?;
+        Ok(scene)
+    }
+
+    /// A processor of bundles (name, class, arguments) that classes of the module `classes` fetch.
+    pub(crate) async fn of_classes(classes: &str, bundles: &[(&str, &str, Value)]) -> Result<Self> {
+        let scene = Self::without_processor().await?;
+        let module = scene.path("plugins/classes.py");
+        fs::create_dir(scene.path("plugins"))?;
+        fs::write(module, classes)?;
+        let bundles = bundles.iter().map(|(name, class, kwargs)| BundleConfig {
+            name: (*name).into(),
+            source: BundleSource::Class {
+                classpath: format!("classes.{class}"),
+                kwargs: kwargs.as_object().cloned().unwrap_or_default(),
+            },
+            team_name: None,
+        });
+        let mut options = DagProcessorOptions::new(scene.path("logs"));
+        options.bundle_refresh_check_interval = Duration::from_millis(100);
+        let zygote = ZygoteConfig::new(&scene.python()?);
         scene.start(zygote, bundles.collect(), options).await?;
         Ok(scene)
     }
@@ -97,7 +120,7 @@ impl Scene {
     async fn start(
         &self,
         mut zygote: ZygoteConfig,
-        bundles: Vec<Bundle>,
+        bundles: Vec<BundleConfig>,
         options: DagProcessorOptions,
     ) -> Result<()> {
         let variable = |name: &str, value: String| (name.to_owned(), value);
@@ -110,15 +133,30 @@ impl Scene {
             ),
             variable("AIRFLOW__CORE__LOAD_EXAMPLES", "False".to_owned()),
         ];
-        let zygote = Zygote::start(zygote, &self.tasks).await?;
-        let (store, tasks) = (self.store.clone(), self.tasks.clone());
-        let processor = DagProcessor::start(store, zygote, bundles, options, tasks).await?;
+        let storage = self.path("bundles");
+        let of_bundles = Bundles::environment_of_zygote(&bundles, &storage);
+        zygote.environment.extend(of_bundles);
+        let runner = ChildRunner {
+            store: self.store.clone(),
+            zygote: Zygote::start(zygote, &self.tasks).await?,
+            tasks: self.tasks.clone(),
+            shutdown: self.tasks.shutdown(),
+            clock: Clock::machine(),
+            masker: MaskerConfig::default(),
+        };
+        let kept = BundlesOptions {
+            storage,
+            timeout: BUNDLE_TIMEOUT,
+            asker: Asker::dag_file(),
+        };
+        let bundles = Bundles::new(bundles, runner.clone(), kept);
+        let processor = DagProcessor::start(bundles, runner, options).await?;
         let run = processor.run(self.tasks.shutdown());
         self.tasks.spawn("dag_processor", OnExit::Shutdown, run);
         Ok(())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 

@@ -52,7 +52,6 @@ impl World {
             session: config.clone(),
             callback_timeout: None,
             masker: MaskerConfig::default(),
-            bundles: std::collections::BTreeMap::new(),
             answers: AnswerOptions {
                 map_length_max: MAP_LENGTH,
                 run_rules: run_rules(),

@@ -82,7 +82,6 @@ fn rows(store: &Store, clock: &Clock, workload: &Workload) -> Rows {
         session: SessionConfig::default(),
         callback_timeout: None,
         masker: MaskerConfig::default(),
-        bundles: std::collections::BTreeMap::new(),
         answers: AnswerOptions {
             map_length_max: 1,
             run_rules: rules(),

@@ -237,6 +237,27 @@ impl Reader {
             .collect()
     }
 
+    /// The versions of bundles that unfinished runs are pinned to.
+    pub async fn load_pinned_bundle_versions(
+        &mut self,
+    ) -> Result<BTreeSet<(BundleName, String)>, Error> {
+        let statement = sqlx::query(
+            "SELECT DISTINCT bundle_name, bundle_version
+               FROM dag_run
+              WHERE state IN ('queued', 'running')
+                AND bundle_name IS NOT NULL
+                AND bundle_version IS NOT NULL",
+        );
+        self.fetch_all("load the pinned versions of bundles", statement)
+            .await?
+            .iter()
+            .map(|row| {
+                let mut columns = Columns::of("dag_run", row);
+                Ok((columns.id()?, columns.owned()?))
+            })
+            .collect()
+    }
+
     /// What is remembered of the files of a bundle: a restarted processor need not parse what did
     /// not change.
     pub async fn load_file_stats(

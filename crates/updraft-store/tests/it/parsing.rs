@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use updraft_model::DagRunState as R;
 use updraft_model::DagVersionId;
 use updraft_model::TaskInstanceState as S;
-use updraft_store::{Change, FileError, NewDagWarning, ParseOutcome, ParseRequest, Tx};
+use updraft_store::{
+    Change, FileError, NewDagWarning, ParseOutcome, ParseRequest, RunStateChange, Tx,
+};
 use uuid::Uuid;
 
 use crate::backends::on_each_backend;
-use crate::fixtures::{at, create_tis, dag, dag_id, file, parsed, start_run};
+use crate::fixtures::{at, create_tis, dag, dag_id, file, new_run, parsed, run_id, start_run};
 
 async fn parse(tx: &mut Tx, hash: &str) -> ParseOutcome {
     tx.sync_bundles(&["dags-folder".into()]).await.unwrap();
@@ -202,5 +205,42 @@ fn deleting_a_dag_deletes_everything_but_the_audit_log() {
         assert!(!tx.delete_dag(&dag_id()).await.unwrap());
         assert_eq!(tx.find_task_instance(ids[0]).await.unwrap(), None);
         assert_eq!(tx.find_version(version).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn versions_of_bundles_are_needed_as_long_as_a_run_is_unfinished() {
+    on_each_backend(async |store| {
+        let mut tx = store.write().await.unwrap();
+        parse(&mut tx, "one").await;
+        let version = tx.find_latest_version(&dag_id()).await.unwrap().unwrap().id;
+        for (name, pinned) in [
+            ("waits", Some("v1")),
+            ("runs", Some("v2")),
+            ("ended", Some("v3")),
+            ("follows", None),
+        ] {
+            let mut run = new_run(name, version, None);
+            run.bundle_version = pinned.map(str::to_owned);
+            tx.create_dag_run(&run, at(1)).await.unwrap();
+        }
+        for (name, state) in [("runs", R::Running), ("ended", R::Success)] {
+            let change = RunStateChange {
+                from: R::Queued,
+                to: state,
+                queued_at: None,
+                start_date: None,
+                end_date: None,
+            };
+            let changed = tx
+                .change_dag_run_state(&dag_id(), &run_id(name), &change, at(2))
+                .await;
+            assert!(changed.unwrap());
+        }
+        tx.commit().await.unwrap();
+        let mut reader = store.read().await.unwrap();
+        let pinned = reader.load_pinned_bundle_versions().await.unwrap();
+        let needed = ["v1", "v2"].map(|version| ("dags-folder".into(), version.to_owned()));
+        assert_eq!(pinned, BTreeSet::from(needed));
     });
 }

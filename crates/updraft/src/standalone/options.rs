@@ -1,15 +1,16 @@
 //! From settings to what each role wants to know.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use updraft_api_server::{ApiSettings, HealthThresholds};
+use updraft_bundles::{BundleConfig, Bundles};
 use updraft_config::{Environment, IgnoreFileSyntax, LogLevel, Lookups, Origin, Settings, Values};
-use updraft_dag_processor::{Bundle, DagProcessorOptions, DiscoveryRules, IgnoreSyntax};
+use updraft_dag_processor::{DagProcessorOptions, DiscoveryRules, IgnoreSyntax};
 use updraft_dag_run::RunRules;
 use updraft_execution::{AnswerOptions, PythonSide};
 use updraft_plugins::Plugins;
@@ -21,8 +22,9 @@ use updraft_task_comms::masker::MaskerConfig;
 use updraft_task_comms::session::SessionConfig;
 use updraft_task_comms::session::triggerer::TriggererConfig;
 use updraft_triggerer::TriggererOptions;
-use updraft_worker::{BundleFolder, WorkerOptions};
+use updraft_worker::WorkerOptions;
 
+use super::bundles;
 use super::first_start::Keys;
 use crate::cli::standalone::StandaloneArgs;
 
@@ -80,61 +82,11 @@ pub(crate) fn provision_request(settings: &Settings) -> ProvisionRequest {
     }
 }
 
-/// The bundles of the settings, and those of the examples if they are wanted.
-pub(super) fn bundles(
-    settings: &Settings,
-    args: &StandaloneArgs,
-    python: &PythonRuntime,
-) -> Result<Vec<Bundle>> {
-    let mut bundles = Vec::new();
-    for bundle in &settings.dag_processor.bundles {
-        let folder = local_folder(settings, &bundle.classpath, &bundle.kwargs)
-            .with_context(|| format!("Dag bundle `{}`", bundle.name))?;
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("failed to create the Dags folder `{}`", folder.display()))?;
-        bundles.push(Bundle {
-            name: bundle.name.as_str().into(),
-            path: folder,
-            version: None,
-        });
-    }
-    if args.with_examples {
-        let airflow = python.interpreter.airflow.iter();
-        bundles.extend(
-            airflow
-                .flat_map(|airflow| &airflow.example_bundles)
-                .map(|example| Bundle {
-                    name: example.name.as_str().into(),
-                    path: example.path.clone(),
-                    version: None,
-                }),
-        );
-    }
-    Ok(bundles)
-}
-
-fn local_folder(
-    settings: &Settings,
-    classpath: &str,
-    kwargs: &serde_json::Map<String, serde_json::Value>,
-) -> Result<PathBuf> {
-    const LOCAL: &str = "airflow.dag_processing.bundles.local.LocalDagBundle";
-    anyhow::ensure!(
-        classpath == LOCAL,
-        "class `{classpath}` is not available yet; expected `{LOCAL}`"
-    );
-    let path = kwargs
-        .get("path")
-        .and_then(serde_json::Value::as_str)
-        .map(Path::new);
-    std::path::absolute(path.unwrap_or(&settings.core.dags_folder)).map_err(Into::into)
-}
-
 /// How the zygote and its children run.
 pub(crate) fn zygote(
     settings: &Settings,
     python: &PythonRuntime,
-    bundles: &[Bundle],
+    bundles: &[BundleConfig],
 ) -> Result<ZygoteConfig> {
     let home = settings.values.home.clone();
     let process = Environment::of_process();
@@ -148,10 +100,8 @@ pub(crate) fn zygote(
         home.to_string_lossy().into_owned(),
     );
     environment.insert("_AIRFLOW_PROCESS_CONTEXT".to_owned(), "client".to_owned());
-    environment.insert(
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST".to_owned(),
-        bundle_list(bundles)?,
-    );
+    let storage = bundles::storage(settings)?;
+    environment.extend(Bundles::environment_of_zygote(bundles, &storage));
     let config = ZygoteConfig::new(python);
     Ok(ZygoteConfig {
         environment: environment.into_iter().collect(),
@@ -162,23 +112,6 @@ pub(crate) fn zygote(
         idle_children: usize::try_from(settings.updraft.prefork)?,
         ..config
     })
-}
-
-/// Every bundle as a plain folder: children neither clone nor download.
-///
-/// Source: runtime protocols §3.6.
-fn bundle_list(bundles: &[Bundle]) -> Result<String> {
-    let list: Vec<_> = bundles
-        .iter()
-        .map(|bundle| {
-            serde_json::json!({
-                "name": bundle.name,
-                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-                "kwargs": { "path": bundle.path },
-            })
-        })
-        .collect();
-    Ok(serde_json::to_string(&list)?)
 }
 
 /// What is masked in logs beyond what a task says itself.
@@ -209,12 +142,7 @@ fn run_rules(settings: &Settings) -> RunRules {
     }
 }
 
-pub(super) fn worker(
-    settings: &Settings,
-    bundles: &[Bundle],
-    host: &Host,
-    python: PythonSide,
-) -> WorkerOptions {
+pub(super) fn worker(settings: &Settings, host: &Host, python: PythonSide) -> WorkerOptions {
     WorkerOptions {
         log_folder: settings.logging.base_log_folder.clone(),
         hostname: host.hostname.clone(),
@@ -228,17 +156,6 @@ pub(super) fn worker(
         },
         callback_timeout: settings.callbacks.callback_execution_timeout,
         masker: masker(settings),
-        bundles: bundles
-            .iter()
-            .map(|bundle| {
-                (
-                    bundle.name.clone(),
-                    BundleFolder {
-                        path: bundle.path.clone(),
-                    },
-                )
-            })
-            .collect(),
         answers: answers(settings, python),
     }
 }
@@ -337,7 +254,6 @@ pub(super) fn dag_processor(
         },
         dags_are_paused_at_creation: settings.core.dags_are_paused_at_creation,
         heartbeat_interval: settings.scheduler.job_heartbeat,
-        masker: masker(settings),
         python: Some(python),
         hostname: host.hostname.clone(),
         unixname: host.unixname.clone(),

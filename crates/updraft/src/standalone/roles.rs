@@ -8,6 +8,7 @@ use tracing::warn;
 use updraft_api_server::{ApiServer, ApiState};
 use updraft_config::Settings;
 use updraft_dag_processor::DagProcessor;
+use updraft_execution::ChildRunner;
 use updraft_executor::LocalExecutor;
 use updraft_python::{PythonRuntime, Zygote};
 use updraft_runtime::{Clock, Ids, OnExit, Tasks};
@@ -16,6 +17,7 @@ use updraft_store::{Dialect, Store};
 use updraft_triggerer::Triggerer;
 use updraft_worker::Worker;
 
+use super::bundles;
 use super::first_start::Keys;
 use super::options::{self, Host};
 use super::python as python_side;
@@ -54,8 +56,8 @@ pub(super) async fn start(
     tasks: &Tasks,
 ) -> Result<Roles> {
     let host = Host::of_machine()?;
-    let bundles = options::bundles(settings, args, &python)?;
-    let zygote = Zygote::start_in_background(options::zygote(settings, &python, &bundles)?, tasks)?;
+    let configs = bundles::configs(settings, args, &python)?;
+    let zygote = Zygote::start_in_background(options::zygote(settings, &python, &configs)?, tasks)?;
     report_zygote(&zygote, tasks);
     python_side::watch(settings, &zygote, tasks);
     let plugins = python_side::plugins(settings, &store, &zygote, tasks)?;
@@ -78,8 +80,17 @@ pub(super) async fn start(
     // Before anything creates task instances: they wait until Python has said what it wants.
     python_side::start_beside_scheduler(&store, &plugins, tasks).await?;
     let side = python_side::side(settings, &plugins)?;
-    let worker_options = options::worker(settings, &bundles, &host, side.clone());
-    let worker = Worker::new(store.clone(), zygote.clone(), tasks.clone(), worker_options);
+    let side_of_files = python_side::side_for_dag_files(settings, &plugins)?;
+    let runner = child_runner(settings, &store, zygote.clone(), tasks);
+    let bundles = bundles::open(settings, configs, &runner, &side_of_files, tasks)?;
+    let worker_options = options::worker(settings, &host, side.clone());
+    let worker = Worker::new(
+        store.clone(),
+        zygote.clone(),
+        bundles.clone(),
+        tasks.clone(),
+        worker_options,
+    );
     let (executor, events) = start_executor(settings, &worker, tasks);
     let is_alone = store.dialect() == Dialect::Sqlite;
     let mappers = CustomMappers::new(plugins.clone(), tasks.clone(), Clock::machine());
@@ -113,15 +124,9 @@ pub(super) async fn start(
     );
 
     let processor = DagProcessor::start(
-        store.clone(),
-        zygote,
         bundles,
-        options::dag_processor(
-            settings,
-            &host,
-            python_side::side_for_dag_files(settings, &plugins)?,
-        ),
-        tasks.clone(),
+        runner,
+        options::dag_processor(settings, &host, side_of_files),
     )
     .await?;
     tasks.spawn(
@@ -134,6 +139,18 @@ pub(super) async fn start(
         executor,
         worker,
     })
+}
+
+/// How children run that parse files, run callbacks and fetch bundles.
+fn child_runner(settings: &Settings, store: &Store, zygote: Zygote, tasks: &Tasks) -> ChildRunner {
+    ChildRunner {
+        store: store.clone(),
+        zygote,
+        tasks: tasks.clone(),
+        shutdown: tasks.shutdown(),
+        clock: Clock::machine(),
+        masker: options::masker(settings),
+    }
 }
 
 fn start_executor(

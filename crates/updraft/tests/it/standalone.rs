@@ -4,6 +4,7 @@ mod assets;
 mod backfills;
 mod bad_input;
 mod bad_machine;
+mod bundles;
 mod kills;
 mod postgres;
 mod record;
