@@ -31,6 +31,14 @@ class Hears:
         note(task_instance.dag_id, task_instance.task_id, "task running")
 
     @hookimpl
+    def on_task_instance_success(self, previous_state, task_instance):
+        note(task_instance.dag_id, task_instance.task_id, "task success")
+
+    @hookimpl
+    def on_task_instance_skipped(self, previous_state, task_instance):
+        note(task_instance.dag_id, task_instance.task_id, "task skipped")
+
+    @hookimpl
     def on_task_instance_failed(self, previous_state, task_instance, error):
         note(task_instance.dag_id, task_instance.task_id, "task failed", error)
 

@@ -1,6 +1,7 @@
 import datetime
 
 from airflow.sdk import DAG, Asset, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 for dag_id in ["quiet", "deafening"]:
     with DAG(dag_id, schedule=None):
@@ -10,6 +11,19 @@ for dag_id in ["quiet", "deafening"]:
             pass
 
         make()
+
+with DAG("endings", schedule=None):
+
+    @task
+    def fails():
+        raise ValueError("no use")
+
+    @task
+    def skips():
+        raise AirflowSkipException("not today")
+
+    fails()
+    skips()
 
 with DAG("waits", schedule=None):
 

@@ -52,7 +52,9 @@ fn listeners_hear_of_runs_tasks_assets_and_files_and_one_that_raises_harms_nobod
     let running = position("quiet RUN running quiet {}");
     let changed = position("asset changed noise");
     let success = position("quiet RUN success [('make', 'success')]");
-    position("quiet make task running");
+    let task_running = position("quiet make task running");
+    let task_success = position("quiet make task success");
+    assert!(task_running < task_success && task_success < success);
     assert!(position("asset created noise") < running);
     assert!(running < changed && changed < success);
     assert!(position("asset event noise make") < success);
@@ -64,6 +66,18 @@ fn listeners_hear_of_runs_tasks_assets_and_files_and_one_that_raises_harms_nobod
         };
         log.lines().find(is_said).map(drop).ok_or(log.clone())
     });
+
+    let run = client.trigger("endings");
+    let heard = wait_for_line(&updraft, &format!("endings {run} failed"));
+    for line in [
+        "endings fails task failed no use",
+        "endings skips task skipped",
+    ] {
+        assert!(
+            heard.contains(&line.to_owned()),
+            "`{line}` is not in {heard:#?}"
+        );
+    }
 
     let run = client.trigger("waits");
     mark_failed(&client, &run);
