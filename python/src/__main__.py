@@ -1,4 +1,4 @@
-"""Entry of the shim: `python <shim folder> zygote|probe`.
+"""Entry of the shim: `python <shim folder> zygote|probe|secret`.
 
 The Rust side unpacks this folder and runs it as a script, so nothing of it is ever installed
 into the user's environment.
@@ -20,8 +20,12 @@ def main() -> None:
         from updraft_shim import probe
 
         probe.main()
+    elif part == "secret":
+        from updraft_shim import secret
+
+        secret.main()
     else:
-        sys.exit(f"expected `zygote` or `probe`, found `{part}`")
+        sys.exit(f"expected `zygote`, `probe` or `secret`, found `{part}`")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 
 use crate::moved;
-use crate::resolve::{VARIABLE_PREFIX, variable_name};
+use crate::resolve::{BACKEND_ARGUMENT, VARIABLE_PREFIX, variable_name};
 use crate::settings::Settings;
+use crate::value::{Obtained, Origin, Value};
 
 /// Sections that are taken away whole.
 const FORBIDDEN_SECTIONS: [&str; 5] = [
@@ -22,10 +23,11 @@ const FORBIDDEN_SECTIONS: [&str; 5] = [
 ];
 
 /// Single options that are taken away, also under the names they had in Airflow 2.
-const FORBIDDEN_OPTIONS: [(&str, &str); 4] = [
+const FORBIDDEN_OPTIONS: [(&str, &str); 5] = [
     ("api", "secret_key"),
     ("core", "fernet_key"),
     ("core", "sql_alchemy_conn"),
+    ("secrets", "backend_kwargs"),
     ("webserver", "secret_key"),
 ];
 
@@ -85,6 +87,7 @@ const HANDED_DOWN: [(&str, &[&str]); 6] = [
             "missing_dag_retries",
             "missing_dag_retry_delay",
             "secrets_backend",
+            "secrets_backend_kwargs",
         ],
     ),
     (
@@ -126,7 +129,8 @@ impl Settings {
             .filter(|(name, _)| !is_forbidden_variable(name));
         let mut child: BTreeMap<String, String> = allowed.collect();
         for (section, key, value) in self.values.iter() {
-            if is_handed_down(section, key) && !value.is_sensitive() {
+            let is_known_elsewhere = !value.is_sensitive() || is_of_backend(value);
+            if is_handed_down(section, key) && is_known_elsewhere {
                 child.insert(variable_name(section, key), value.text().to_owned());
             }
         }
@@ -147,7 +151,10 @@ impl Settings {
                 "AIRFLOW_CONFIG",
                 self.values.file.to_string_lossy().into_owned(),
             ),
-            // Children ask their parent for what is in the store.
+            // Children ask their parent for what is in the store, and in the backend of the
+            // server, whose arguments they do not get. (Without one of the workers they would
+            // load it themselves.)
+            ("AIRFLOW__SECRETS__BACKEND", String::new()),
             ("_AIRFLOW_PROCESS_CONTEXT", "client".to_owned()),
             // The parent decides which bundles there are.
             ("AIRFLOW__CORE__LOAD_EXAMPLES", "False".to_owned()),
@@ -193,8 +200,19 @@ fn is_handed_down(section: &str, key: &str) -> bool {
             .any(|(name, keys)| *name == section && keys.contains(&key))
 }
 
+/// Whether the parent got it from a secrets backend, where the child cannot look.
+fn is_of_backend(value: &Value) -> bool {
+    let (Origin::Environment { obtained, .. } | Origin::File { obtained, .. }) = &value.origin
+    else {
+        return false;
+    };
+    *obtained == Obtained::FromSecretsBackend
+}
+
 fn is_forbidden(section: &str, key: &str) -> bool {
-    FORBIDDEN_SECTIONS.contains(&section) || FORBIDDEN_OPTIONS.contains(&(section, key))
+    FORBIDDEN_SECTIONS.contains(&section)
+        || FORBIDDEN_OPTIONS.contains(&(section, key))
+        || (section == "secrets" && key.starts_with(BACKEND_ARGUMENT))
 }
 
 /// Whether the variable sets a forbidden option, directly, by command or by secret, for

@@ -6,19 +6,19 @@
 mod command;
 
 /// Asks the secrets backend (its class, the name of the secret); `None` when it has none.
-pub type AskSecretsBackend = dyn Fn(&str, &str) -> Result<Option<String>, String>;
+pub type AskSecretsBackend<'a> = dyn Fn(&str, &str) -> Result<Option<String>, String> + 'a;
 
 /// The two ways out of the process.
 pub struct Lookups<'a> {
     /// Runs a command line and gives what it printed, untrimmed, or why it failed.
     pub run_command: &'a dyn Fn(&str) -> Result<String, String>,
     /// Asks the secrets backend.
-    pub ask_secrets_backend: &'a AskSecretsBackend,
+    pub ask_secrets_backend: &'a AskSecretsBackend<'a>,
 }
 
 impl Lookups<'static> {
-    /// Commands run on this machine. Secrets backends are Python classes and need a helper that
-    /// does not run yet while settings load, so a `_SECRET` is refused with a way out.
+    /// Commands run on this machine. Secrets backends are Python classes, of which this crate knows
+    /// nothing: whoever loads settings with `_SECRET`s brings a function that asks.
     pub fn of_machine() -> Self {
         Self {
             run_command: &command::run,
@@ -29,6 +29,6 @@ impl Lookups<'static> {
 
 fn refuse_secrets_backend(class: &str, _name: &str) -> Result<Option<String>, String> {
     Err(format!(
-        "{class} cannot be asked at start-up; use the option's _CMD form instead"
+        "{class} cannot be asked here; use the option's _CMD form instead"
     ))
 }

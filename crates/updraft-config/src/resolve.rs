@@ -28,8 +28,8 @@ const UNLISTED: [(&str, &str); 2] = [
     ("scheduler", "num_stuck_in_queued_retries"),
 ];
 
-/// Sections whose `backend_kwarg__…` variables name one argument of a secrets backend each.
-const BACKEND_ARGUMENT: &str = "backend_kwarg__";
+/// Variables with this in their names hold one argument of a secrets backend each.
+pub(crate) const BACKEND_ARGUMENT: &str = "backend_kwarg__";
 
 /// What is resolved, and what was noticed on the way.
 pub(crate) struct Resolved {

@@ -4,6 +4,7 @@
 //! that one start reports every bad setting. What counts as a number or a truth value is what
 //! Airflow's own getters accept (`testdata/conversions.json`).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::convert;
 use crate::problem::Problem;
-use crate::value::Value;
+use crate::value::{Origin, Value};
 use crate::values::Values;
 
 const PORT: &str = "a port (0 to 65535)";
@@ -41,6 +42,21 @@ impl Section<'_> {
         self.optional(key, "a secret", |text| {
             Some(SecretString::from(text.trim()))
         })
+    }
+
+    /// What variables of the environment say whose names go on after `prefix`, by the rest of the
+    /// name. They may be secrets, and no table lists them.
+    pub(crate) fn variables_after(&self, prefix: &str) -> BTreeMap<String, SecretString> {
+        let values = self.values.iter();
+        values
+            .filter(|(section, _, value)| {
+                *section == self.name && matches!(value.origin, Origin::Environment { .. })
+            })
+            .filter_map(|(_, key, value)| {
+                let rest = key.strip_prefix(prefix).filter(|rest| !rest.is_empty())?;
+                Some((rest.to_owned(), SecretString::from(value.text())))
+            })
+            .collect()
     }
 
     /// A truth value.

@@ -1,11 +1,15 @@
 //! Look-ups in a secrets backend of the server side.
 
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use updraft_python::{ChildStatus, PythonRuntime, run_part};
 
 use crate::Error;
 use crate::plugins::Plugins;
-use crate::question::Question;
+use crate::question::{Answer, Question};
 
 /// The kind of question that a secrets backend answers.
 pub(crate) const SECRET: &str = "GetSecret";
@@ -74,6 +78,65 @@ impl SecretsBackend {
         Question::new(SECRET, &self.class_path, doing, &body)
     }
 }
+
+/// How much longer than the backend Python itself may take.
+const START_MAX: Duration = Duration::from_secs(30);
+
+impl SecretsBackend {
+    /// Looks a setting up in a Python of its own, for the time before there is a zygote. Blocks.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn setting(
+        &self,
+        python: &PythonRuntime,
+        environment: Vec<(String, String)>,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Option<String>, Error> {
+        let question = self.question(SecretWanted::Config, name, None);
+        let limit = limit + START_MAX;
+        let mut body: Value =
+            serde_json::from_str(&question.body).map_err(|error| question.nonsense(error))?;
+        body["timeout_secs"] = limit.as_secs().max(1).into();
+        let printed = run_part(python, "secret", environment, body.to_string().as_bytes())
+            .map_err(|error| question.not_ready(error))?;
+        let asked = question.asked.to_string();
+        let doing = question.doing;
+        match printed.status {
+            ChildStatus::Exited(0) => {}
+            ChildStatus::Signaled(ALARM) => {
+                return Err(Error::TimedOut {
+                    asked,
+                    doing,
+                    limit,
+                });
+            }
+            status => {
+                return Err(Error::Died {
+                    asked,
+                    doing,
+                    status,
+                    // It went where everything else is said.
+                    output: String::new(),
+                });
+            }
+        }
+        let answer: Answer =
+            serde_json::from_slice(&printed.stdout).map_err(|error| question.nonsense(error))?;
+        match answer {
+            Answer::Ok(value) => {
+                let answer: ValueAnswer =
+                    serde_json::from_value(value).map_err(|error| question.nonsense(error))?;
+                Ok(answer.value)
+            }
+            Answer::Raised(raised) => Err(question.raised(raised)),
+        }
+    }
+}
+
+/// Ends a Python whose time is up.
+const ALARM: i32 = Signal::SIGALRM as i32;
 
 impl Plugins {
     /// Looks a connection up; `None`: the backend does not have it.

@@ -73,6 +73,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../python/src/updraft_shim/scratch.py"),
     ),
     (
+        "updraft_shim/secret.py",
+        include_str!("../../../python/src/updraft_shim/secret.py"),
+    ),
+    (
         "updraft_shim/task.py",
         include_str!("../../../python/src/updraft_shim/task.py"),
     ),

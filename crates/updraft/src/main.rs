@@ -7,6 +7,7 @@
 mod cli;
 mod installation;
 mod output;
+mod secret_settings;
 mod standalone;
 
 fn main() -> std::process::ExitCode {

@@ -11,6 +11,8 @@ pub(crate) mod options;
 mod python;
 mod roles;
 
+pub(crate) use python::secrets_backend;
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

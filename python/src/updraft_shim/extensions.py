@@ -83,8 +83,14 @@ def secret(question: Body) -> Body:
 
 @functools.cache
 def _backend(class_path: str, kwargs: str) -> Any:
+    from airflow.sdk.definitions.connection import Connection
+
     module, _, name = class_path.rpartition(".")
-    return getattr(importlib.import_module(module), name)(**json.loads(kwargs))
+    backend = getattr(importlib.import_module(module), name)(**json.loads(kwargs))
+    if hasattr(backend, "_set_connection_class"):
+        # Airflow tells each backend of which class the connections are that it makes.
+        backend._set_connection_class(Connection)
+    return backend
 
 
 def _call(method: Any, key: str, team: str | None) -> Any:

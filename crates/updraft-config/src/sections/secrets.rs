@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::resolve::BACKEND_ARGUMENT;
 use crate::section::Section;
 
 /// `[secrets]`.
@@ -11,6 +13,8 @@ pub struct SecretsConfig {
     pub backend: Option<String>,
     /// `backend_kwargs`: JSON object with the arguments of that class.
     pub backend_kwargs: Option<SecretString>,
+    /// `AIRFLOW__SECRETS__BACKEND_KWARG__…`: single arguments, which go before those of the object.
+    pub backend_kwarg: BTreeMap<String, SecretString>,
     /// `use_cache`: remember variables while Dag files are parsed.
     pub use_cache: bool,
     /// `cache_ttl_seconds`: time a variable is remembered.
@@ -22,6 +26,7 @@ impl SecretsConfig {
         Self {
             backend: section.optional_text("backend"),
             backend_kwargs: section.optional_secret("backend_kwargs"),
+            backend_kwarg: section.variables_after(BACKEND_ARGUMENT),
             use_cache: section.flag("use_cache"),
             cache_ttl: section.seconds("cache_ttl_seconds"),
         }

@@ -147,3 +147,35 @@ fn variables_of_the_user_stay() {
         assert_eq!(child[name], value);
     }
 }
+
+#[test]
+fn the_servers_secrets_backend_stays_with_the_server_and_what_it_gave_for_tasks_does_not() {
+    let variables = [
+        ("AIRFLOW__SECRETS__BACKEND", "vault.Vault"),
+        ("AIRFLOW__SECRETS__BACKEND_KWARGS", "{\"token\": \"t\"}"),
+        ("AIRFLOW__SECRETS__BACKEND_KWARG__TOKEN", "t"),
+        ("AIRFLOW__WORKERS__SECRETS_BACKEND", "vault.OfWorkers"),
+        ("AIRFLOW__WORKERS__SECRETS_BACKEND_KWARG__TOKEN", "w"),
+        ("AIRFLOW__SENTRY__SENTRY_DSN_SECRET", "dsn"),
+        ("AIRFLOW__CORE__FERNET_KEY_SECRET", "key"),
+    ];
+    let child = child("", &variables);
+    assert_eq!(child["AIRFLOW__SECRETS__BACKEND"], "");
+    for name in ["BACKEND_KWARGS", "BACKEND_KWARG__TOKEN"] {
+        let name = format!("AIRFLOW__SECRETS__{name}");
+        assert!(!child.contains_key(&name), "{name}");
+    }
+    assert_eq!(
+        child["AIRFLOW__WORKERS__SECRETS_BACKEND"],
+        "vault.OfWorkers"
+    );
+    assert_eq!(child["AIRFLOW__WORKERS__SECRETS_BACKEND_KWARG__TOKEN"], "w");
+    assert_eq!(
+        child["AIRFLOW__SENTRY__SENTRY_DSN"],
+        "vault.Vault holds dsn"
+    );
+    assert!(!child.contains_key("AIRFLOW__CORE__FERNET_KEY"));
+    let settings = settings("", &variables).unwrap();
+    let arguments: Vec<_> = settings.secrets.backend_kwarg.keys().collect();
+    assert_eq!(arguments, ["token"]);
+}

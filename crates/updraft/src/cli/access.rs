@@ -1,12 +1,13 @@
 //! What commands get at: the settings and the store of the installation they are called for.
 
 use secrecy::ExposeSecret as _;
-use updraft_config::{DatabaseUrl, Environment, Lookups, Settings, Values};
+use updraft_config::{DatabaseUrl, Environment, Settings, Values};
 use updraft_store::{Keyring, SchemaState, Store, StoreOptions};
 
 use super::failure::Failure;
 use crate::installation::{database_url, fernet_keys};
 use crate::output::remark;
+use crate::secret_settings::with_lookups;
 
 /// What to do when there is no store.
 const MAKE_A_STORE: &str = "run `updraft db migrate` or `updraft standalone` first";
@@ -41,16 +42,20 @@ impl Access {
 
     /// The settings as text, which exist even when some are bad.
     pub(super) fn values(&self) -> Values {
-        Values::load(&self.environment, &Lookups::of_machine())
+        with_lookups(&self.environment, |lookups| {
+            Values::load(&self.environment, lookups)
+        })
     }
 
     /// The settings; warnings about them go to standard error.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        let settings =
-            Settings::load(&self.environment, &Lookups::of_machine()).map_err(|bad| {
-                Failure::from(*bad)
-                    .hint("see what is set: `updraft config list --show-values --include-sources`")
-            })?;
+        let loaded = with_lookups(&self.environment, |lookups| {
+            Settings::load(&self.environment, lookups)
+        });
+        let settings = loaded.map_err(|bad| {
+            Failure::from(*bad)
+                .hint("see what is set: `updraft config list --show-values --include-sources`")
+        })?;
         for warning in &settings.warnings {
             remark(&format!("warning: {warning}"));
         }

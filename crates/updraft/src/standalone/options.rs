@@ -27,6 +27,7 @@ use updraft_worker::WorkerOptions;
 use super::bundles;
 use super::first_start::Keys;
 use crate::cli::standalone::StandaloneArgs;
+use crate::secret_settings::with_lookups;
 
 /// Name of the option that says where Dag files are.
 const DAGS_FOLDER: &str = "AIRFLOW__CORE__DAGS_FOLDER";
@@ -44,11 +45,16 @@ pub(super) fn load_settings(args: &StandaloneArgs) -> Result<Settings> {
     if let Some(port) = args.port {
         environment = environment.with("AIRFLOW__API__PORT", port.to_string());
     }
-    let lookups = Lookups::of_machine();
-    if let Some(folder) = dags_beside_us(&Values::load(&environment, &lookups)) {
+    // What is secret does not matter to where Dag files are.
+    let written = Lookups {
+        ask_secrets_backend: &|_, _| Ok(None),
+        ..Lookups::of_machine()
+    };
+    if let Some(folder) = dags_beside_us(&Values::load(&environment, &written)) {
         environment = environment.with(DAGS_FOLDER, folder.to_string_lossy());
     }
-    Settings::load(&environment, &lookups).map_err(anyhow::Error::from)
+    let loaded = with_lookups(&environment, |lookups| Settings::load(&environment, lookups));
+    loaded.map_err(anyhow::Error::from)
 }
 
 /// A folder `dags` where the command was typed goes before the default below the home folder, but

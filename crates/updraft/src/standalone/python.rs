@@ -80,15 +80,19 @@ pub(super) fn side_for_dag_files(settings: &Settings, plugins: &Plugins) -> Resu
     Ok(side)
 }
 
-fn secrets_backend(settings: &Settings) -> Result<Option<SecretsBackend>> {
+/// `[secrets] backend` with its arguments.
+pub(crate) fn secrets_backend(settings: &Settings) -> Result<Option<SecretsBackend>> {
     let Some(class_path) = &settings.secrets.backend else {
         return Ok(None);
     };
-    let kwargs = match &settings.secrets.backend_kwargs {
+    let mut kwargs = match &settings.secrets.backend_kwargs {
         Some(kwargs) => serde_json::from_str(kwargs.expose_secret())
             .context("[secrets] backend_kwargs: expected a JSON object")?,
         None => serde_json::Map::new(),
     };
+    for (name, value) in &settings.secrets.backend_kwarg {
+        kwargs.insert(name.clone(), value.expose_secret().into());
+    }
     Ok(Some(SecretsBackend {
         class_path: class_path.clone(),
         kwargs,

@@ -2,6 +2,7 @@
 
 mod listeners;
 mod policies;
+mod secrets;
 mod timetables;
 
 use std::fs;
