@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use futures_util::stream;
 use serde_json::{Map, Value, json};
+use updraft_execution::LogDates;
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{MapIndex, TaskInstanceState};
 use updraft_rest_api::log::{
@@ -36,7 +37,7 @@ pub(crate) async fn get(call: Call) -> Answer {
         ApiError::not_acceptable("Only application/json or application/x-ndjson is supported")
     })?;
     let ti = find_try(&call, &request).await?;
-    let path = log_path(&call.state, &ti)?;
+    let path = log_path(&call, &ti).await?;
     let is_over = !is_under_way(ti.state);
     let log = Log::open(&call.state, path, request.offsets, is_over).await;
     if kind == "application/x-ndjson" {
@@ -115,8 +116,15 @@ fn is_under_way(state: TaskInstanceState) -> bool {
 }
 
 /// The file of a try; ids that would lead out of the log folder lead nowhere.
-fn log_path(state: &ApiState, ti: &TaskInstance) -> Result<PathBuf, ApiError> {
-    let relative = ti.key().log_path();
+///
+/// A log that was written before the template was set still has the default name.
+async fn log_path(call: &Call, ti: &TaskInstance) -> Result<PathBuf, ApiError> {
+    let settings = call.state.settings();
+    let by_default = ti.key().log_path();
+    let relative = match settings.log_names.is_default() {
+        true => by_default.clone(),
+        false => templated_name(call, ti).await?,
+    };
     let stays_inside = Path::new(&relative)
         .components()
         .all(|part| matches!(part, Component::Normal(_)));
@@ -125,7 +133,30 @@ fn log_path(state: &ApiState, ti: &TaskInstance) -> Result<PathBuf, ApiError> {
             "The log of this task instance would be outside of the log folder: {relative}"
         )));
     }
-    Ok(state.settings().logging.base_log_folder.join(relative))
+    let folder = settings.logging.base_log_folder.clone();
+    let path = folder.join(&relative);
+    if relative == by_default {
+        return Ok(path);
+    }
+    let tasks = call.state.tasks();
+    let chosen = tasks.blocking(move || {
+        let old = folder.join(by_default);
+        if !path.exists() && old.exists() {
+            return old;
+        }
+        path
+    });
+    Ok(chosen.await)
+}
+
+/// What `[logging] log_filename_template` says.
+async fn templated_name(call: &Call, ti: &TaskInstance) -> Result<String, ApiError> {
+    let mut reader = call.reader().await?;
+    let run = reader.find_dag_run(&ti.dag_id, &ti.run_id).await?;
+    // The try was there a moment ago, and goes only with its run.
+    let run = run.ok_or_else(|| ApiError::not_found("TaskInstance not found"))?;
+    let names = &call.state.settings().log_names;
+    Ok(names.path(ti, &LogDates::from(&run)))
 }
 
 /// The log of one try, from where the last answer ended.

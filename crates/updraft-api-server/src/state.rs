@@ -9,6 +9,7 @@ use updraft_config::{
     ApiAuthConfig, ApiConfig, CoreConfig, LoggingConfig, StateStoreConfig, Values,
 };
 use updraft_dag_run::RunRules;
+use updraft_execution::LogNames;
 use updraft_plugins::Plugins;
 use updraft_runtime::{Clock, Ids, Tasks};
 use updraft_store::Store;
@@ -32,6 +33,8 @@ pub struct ApiSettings {
     /// `[connection_test] timeout`.
     pub connection_test_timeout: Duration,
     pub state_store: StateStoreConfig,
+    /// `[logging] log_filename_template`.
+    pub log_names: LogNames,
     /// What a Dag run may be.
     pub run_rules: RunRules,
     pub health: HealthThresholds,

@@ -130,7 +130,11 @@ impl Scheduler {
         }
         let won = tx.queue_task_instances(&ids, self.job_id, now).await?;
         let tries = tx.load_workloads(&won).await?;
-        Ok(tries.into_iter().map(workload_of).collect())
+        let names = &self.options.log_names;
+        Ok(tries
+            .into_iter()
+            .map(|queued| workload_of(queued, names))
+            .collect())
     }
 }
 

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use smol_str::SmolStr;
 use tracing::{info, warn};
 use updraft_dag_run::RunRules;
+use updraft_execution::LogNames;
 use updraft_executor::{ExecutorEvent, ExecutorWorkload, LocalExecutor};
 use updraft_model::JobId;
 use updraft_model::job::{JobState, JobType};
@@ -69,6 +70,8 @@ pub struct SchedulerOptions {
     pub connection_tests_max: i64,
     /// `[connection_test] timeout`.
     pub connection_test_timeout: Duration,
+    /// `[logging] log_filename_template`.
+    pub log_names: LogNames,
     /// `[updraft] full_scan_interval`.
     pub full_scan_interval: Duration,
     /// Nobody else uses the store: every other scheduler job in it is dead.

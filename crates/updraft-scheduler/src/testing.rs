@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use updraft_dag_run::RunRules;
+use updraft_execution::LogNames;
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_store::{Keyring, ParsedDag, ParsedFile, Store, StoreOptions};
 
@@ -48,6 +49,7 @@ pub(crate) fn options() -> SchedulerOptions {
         environment_variables: BTreeMap::new(),
         connection_tests_max: 4,
         connection_test_timeout: MINUTE,
+        log_names: LogNames::default(),
         full_scan_interval: MINUTE,
         is_alone: true,
     }

@@ -223,8 +223,11 @@ impl Scheduler {
                 failed, "took over the callbacks of a dead scheduler"
             );
         }
-        self.executor
-            .queue(workloads.into_iter().map(workload_of).collect());
+        let names = &self.options.log_names;
+        let workloads = workloads
+            .into_iter()
+            .map(|queued| workload_of(queued, names));
+        self.executor.queue(workloads.collect());
         self.agenda.on_change(Change::Everything);
         Ok(())
     }

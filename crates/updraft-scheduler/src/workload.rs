@@ -1,13 +1,21 @@
 //! From a queued row to what the executor gets.
 
+use updraft_execution::{LogDates, LogNames};
 use updraft_executor::{ExecutorWorkload, Workload};
-use updraft_model::task_instance::TaskInstance;
 
 /// The workload of a queued try.
-pub(crate) fn workload_of(queued: updraft_store::Workload) -> ExecutorWorkload {
+pub(crate) fn workload_of(
+    queued: updraft_store::Workload,
+    log_names: &LogNames,
+) -> ExecutorWorkload {
+    let dates = LogDates {
+        logical_date: queued.logical_date,
+        run_after: queued.run_after,
+        data_interval: queued.data_interval,
+    };
     let ti = queued.task_instance;
     let workload = Workload {
-        log_path: log_path(&ti),
+        log_path: log_names.path(&ti, &dates),
         ti_id: ti.id,
         dag_id: ti.dag_id,
         run_id: ti.run_id,
@@ -23,25 +31,4 @@ pub(crate) fn workload_of(queued: updraft_store::Workload) -> ExecutorWorkload {
         dag_rel_path: queued.relative_fileloc,
     };
     workload.into()
-}
-
-/// The place of a try's log below `[logging] base_log_folder`: the default of
-/// `log_filename_template`.
-///
-/// Source: runtime protocols §1.12.
-fn log_path(ti: &TaskInstance) -> String {
-    let TaskInstance {
-        dag_id,
-        run_id,
-        task_id,
-        map_index,
-        try_number,
-        ..
-    } = ti;
-    let mapped = if map_index.is_mapped() {
-        format!("map_index={map_index}/")
-    } else {
-        String::new()
-    };
-    format!("dag_id={dag_id}/run_id={run_id}/task_id={task_id}/{mapped}attempt={try_number}.log")
 }

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tracing::{error, info, warn};
 use updraft_execution::LogFile;
-use updraft_model::task_instance::TaskInstance;
 use updraft_model::{JobId, TriggerId};
 
 /// Files that are open at once. Thousands of triggers must not use up the process's descriptors.
@@ -41,9 +40,9 @@ impl TriggerLogs {
         }
     }
 
-    /// The trigger of a task instance starts.
-    pub(crate) fn begin(&mut self, id: TriggerId, ti: &TaskInstance) {
-        let path = self.folder.join(trigger_log_path(ti, self.job));
+    /// The trigger of a task instance starts, whose log is at `log_path`.
+    pub(crate) fn begin(&mut self, id: TriggerId, log_path: &str) {
+        let path = self.folder.join(trigger_log_path(log_path, self.job));
         self.files.entry(id).or_insert_with(|| LogFile::new(path));
     }
 
@@ -94,9 +93,9 @@ impl TriggerLogs {
     }
 }
 
-/// Where a trigger's lines go, below the log folder.
-fn trigger_log_path(ti: &TaskInstance, job: JobId) -> String {
-    format!("{}.trigger.{job}.log", ti.key().log_path())
+/// Where a trigger's lines go, beside the log of its try.
+fn trigger_log_path(log_path: &str, job: JobId) -> String {
+    format!("{log_path}.trigger.{job}.log")
 }
 
 /// A line of a log file as one of the process log. Its form is ours: a JSON object.

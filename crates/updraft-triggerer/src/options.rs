@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use updraft_execution::AnswerOptions;
+use updraft_execution::{AnswerOptions, LogNames};
 use updraft_store::TriggerQueues;
 use updraft_task_comms::masker::MaskerConfig;
 use updraft_task_comms::session::triggerer::TriggererConfig;
@@ -16,6 +16,8 @@ pub struct TriggererOptions {
     pub unixname: String,
     /// `[logging] base_log_folder`.
     pub log_folder: PathBuf,
+    /// `[logging] log_filename_template`.
+    pub log_names: LogNames,
     /// For a small file that the child and we share.
     pub scratch_folder: PathBuf,
     /// `[triggerer] capacity`: triggers that run here at a time.

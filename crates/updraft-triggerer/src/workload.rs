@@ -1,7 +1,7 @@
 //! From a trigger's row to what the child is told.
 
 use serde_json::Value;
-use updraft_execution::{Structures, chain};
+use updraft_execution::{LogDates, LogNames, Structures, chain};
 use updraft_model::TriggerId;
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::trigger::{RunnableTrigger, TriggerKind, Waiting};
@@ -16,6 +16,8 @@ pub(crate) struct Workload {
     pub(crate) kind: TriggerKind,
     /// Of a trigger of a task instance.
     pub(crate) ti: Option<Box<TaskInstance>>,
+    /// The log of its try.
+    pub(crate) log_path: Option<String>,
 }
 
 /// A trigger that cannot run, and why.
@@ -46,6 +48,7 @@ impl Workload {
         reader: &mut Reader,
         runnable: RunnableTrigger,
         structures: &mut Structures,
+        log_names: &LogNames,
     ) -> Result<Result<Self, Unrunnable>, Error> {
         let RunnableTrigger { trigger, waiting } = runnable;
         let unrunnable = |why: &str| {
@@ -90,12 +93,33 @@ impl Workload {
                 Some(ti)
             }
         };
+        let log_path = match &ti {
+            Some(ti) => Some(log_path(reader, ti, log_names).await?),
+            None => None,
+        };
         Ok(Ok(Self {
             run_trigger,
             kind: trigger.kind,
             ti,
+            log_path,
         }))
     }
+}
+
+/// Where the log of a try is. Its run is needed for other names than the default ones only.
+async fn log_path(
+    reader: &mut Reader,
+    ti: &TaskInstance,
+    log_names: &LogNames,
+) -> Result<String, Error> {
+    if log_names.is_default() {
+        return Ok(ti.key().log_path());
+    }
+    let run = reader.find_dag_run(&ti.dag_id, &ti.run_id).await?;
+    Ok(run.map_or_else(
+        || ti.key().log_path(),
+        |run| log_names.path(ti, &LogDates::from(&run)),
+    ))
 }
 
 /// A trigger in which its task started has templates to render, and no worker has done it.

@@ -11,6 +11,7 @@ use tower::ServiceExt;
 use updraft_api_server::{ApiServer, ApiSettings, ApiState, HealthThresholds, hash_password};
 use updraft_config::{Environment, Lookups, Settings};
 use updraft_dag_run::RunRules;
+use updraft_execution::LogNames;
 use updraft_model::DagVersionId;
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::serialized::SerializedDag;
@@ -204,6 +205,7 @@ fn settings(home: &TempDir, config: &str) -> ApiSettings {
         home: home.path().to_owned(),
         api: settings.api,
         api_auth: settings.api_auth,
+        log_names: LogNames::parse(&settings.logging.log_filename_template).unwrap(),
         logging: settings.logging,
         values: settings.values,
         connection_test_timeout: settings.connection_test.timeout,

@@ -13,7 +13,8 @@ pub struct SecretsConfig {
     pub backend: Option<String>,
     /// `backend_kwargs`: JSON object with the arguments of that class.
     pub backend_kwargs: Option<SecretString>,
-    /// `AIRFLOW__SECRETS__BACKEND_KWARG__…`: single arguments, which go before those of the object.
+    /// Single arguments, which go before those of the object: variables
+    /// `AIRFLOW__SECRETS__BACKEND_KWARG__…`, which no table of options lists.
     pub backend_kwarg: BTreeMap<String, SecretString>,
     /// `use_cache`: remember variables while Dag files are parsed.
     pub use_cache: bool,

@@ -157,7 +157,7 @@ fn the_servers_secrets_backend_stays_with_the_server_and_what_it_gave_for_tasks_
         ("AIRFLOW__WORKERS__SECRETS_BACKEND", "vault.OfWorkers"),
         ("AIRFLOW__WORKERS__SECRETS_BACKEND_KWARG__TOKEN", "w"),
         ("AIRFLOW__SENTRY__SENTRY_DSN_SECRET", "dsn"),
-        ("AIRFLOW__CORE__FERNET_KEY_SECRET", "key"),
+        ("AIRFLOW__API__SECRET_KEY_SECRET", "key"),
     ];
     let child = child("", &variables);
     assert_eq!(child["AIRFLOW__SECRETS__BACKEND"], "");
@@ -174,7 +174,7 @@ fn the_servers_secrets_backend_stays_with_the_server_and_what_it_gave_for_tasks_
         child["AIRFLOW__SENTRY__SENTRY_DSN"],
         "vault.Vault holds dsn"
     );
-    assert!(!child.contains_key("AIRFLOW__CORE__FERNET_KEY"));
+    assert!(!child.contains_key("AIRFLOW__API__SECRET_KEY"));
     let settings = settings("", &variables).unwrap();
     let arguments: Vec<_> = settings.secrets.backend_kwarg.keys().collect();
     assert_eq!(arguments, ["token"]);

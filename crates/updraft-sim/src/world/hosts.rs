@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use updraft_api_server::{ApiServer, ApiSettings, ApiState, HealthThresholds};
 use updraft_config::{Environment, Lookups, Settings};
 use updraft_dag_run::RunRules;
+use updraft_execution::LogNames;
 use updraft_executor::{
     ExecutorEvent, ExecutorWorkload, LocalExecutor, Outcome as ExecutorOutcome, Workload,
 };
@@ -597,6 +598,7 @@ fn api_settings(folder: &Path) -> ApiSettings {
         home: folder.to_owned(),
         api: settings.api,
         api_auth: settings.api_auth,
+        log_names: LogNames::default(),
         logging: settings.logging,
         values: settings.values,
         connection_test_timeout: settings.connection_test.timeout,
@@ -647,6 +649,7 @@ fn scheduler_options(hostname: &str, is_alone: bool) -> SchedulerOptions {
         environment_variables: Default::default(),
         connection_tests_max: 4,
         connection_test_timeout: Duration::from_secs(60),
+        log_names: LogNames::default(),
         full_scan_interval: seconds(60),
         is_alone,
     }

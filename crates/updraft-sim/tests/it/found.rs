@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use updraft_dag_processor::{Bundle, FileKey, Parsing};
 use updraft_dag_run::RunRules;
-use updraft_execution::AnswerOptions;
+use updraft_execution::{AnswerOptions, LogNames};
 use updraft_executor::{ExecutorWorkload, LocalExecutor, Outcome, Workload};
 use updraft_model::TaskInstanceState;
 use updraft_runtime::{Clock, Ids, SimulatedTime, Tasks};
@@ -184,6 +184,7 @@ fn options() -> SchedulerOptions {
         environment_variables: Default::default(),
         connection_tests_max: 4,
         connection_test_timeout: Duration::from_secs(60),
+        log_names: LogNames::default(),
         full_scan_interval: LONG,
         is_alone: true,
     }

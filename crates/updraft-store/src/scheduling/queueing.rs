@@ -54,6 +54,8 @@ pub struct Workload {
     pub bundle_version: Option<String>,
     pub relative_fileloc: String,
     pub logical_date: Option<Timestamp>,
+    pub run_after: Timestamp,
+    pub data_interval: Option<(Timestamp, Timestamp)>,
 }
 
 impl Tx {
@@ -168,7 +170,8 @@ impl Reader {
         let theirs = self.dialect().one_of_texts("ti.id", "$1");
         let columns = aliased("ti", TASK_INSTANCE_COLUMNS);
         let statement = sqlx::query(assembled(format!(
-            "SELECT {columns}, d.bundle_name, r.bundle_version, d.relative_fileloc, r.logical_date
+            "SELECT {columns}, d.bundle_name, r.bundle_version, d.relative_fileloc, r.logical_date,
+                    r.run_after, r.data_interval_start, r.data_interval_end
                FROM task_instance AS ti
                JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
                JOIN dag AS d ON d.dag_id = ti.dag_id
@@ -186,7 +189,8 @@ impl Reader {
         let theirs = self.dialect().one_of_ints("ti.queued_by_job_id", "$1");
         let columns = aliased("ti", TASK_INSTANCE_COLUMNS);
         let statement = sqlx::query(assembled(format!(
-            "SELECT {columns}, d.bundle_name, r.bundle_version, d.relative_fileloc, r.logical_date
+            "SELECT {columns}, d.bundle_name, r.bundle_version, d.relative_fileloc, r.logical_date,
+                    r.run_after, r.data_interval_start, r.data_interval_end
                FROM task_instance AS ti
                JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
                JOIN dag AS d ON d.dag_id = ti.dag_id
@@ -212,6 +216,11 @@ impl Reader {
                     bundle_version: columns.owned_or_null()?,
                     relative_fileloc: columns.owned()?,
                     logical_date: columns.instant_or_null()?,
+                    run_after: columns.instant()?,
+                    data_interval: {
+                        let start = columns.instant_or_null()?;
+                        start.zip(columns.instant_or_null()?)
+                    },
                 })
             })
             .collect()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use tracing::{info, warn};
-use updraft_execution::{Asker, Structures, answer, chain};
+use updraft_execution::{Asker, LogNames, Structures, answer, chain};
 use updraft_model::job::JobType;
 use updraft_model::{JobId, TriggerId};
 use updraft_python::ChildHandle;
@@ -182,7 +182,8 @@ impl Triggerer {
         }
         self.calls.loads = true;
         let store = self.store.clone();
-        self.call(async move { Done::Loaded(load(&store, ids).await) });
+        let names = self.options.log_names.clone();
+        self.call(async move { Done::Loaded(load(&store, ids, &names).await) });
     }
 
     pub(super) async fn on_loaded(&mut self, loaded: Result<Loaded, Error>) {
@@ -220,8 +221,8 @@ impl Triggerer {
                 continue;
             }
             self.roster.on_started(id, workload.kind, workload.run());
-            if let Some(ti) = &workload.ti {
-                self.logs.begin(id, ti);
+            if let Some(log_path) = &workload.log_path {
+                self.logs.begin(id, log_path);
             }
             started.push(workload.run_trigger);
         }
@@ -269,7 +270,11 @@ async fn claim_some(store: &Store, claim: &TriggerClaim<'_>) -> Result<Vec<Trigg
     Ok(claimed)
 }
 
-async fn load(store: &Store, wanted: Vec<TriggerId>) -> Result<Loaded, Error> {
+async fn load(
+    store: &Store,
+    wanted: Vec<TriggerId>,
+    log_names: &LogNames,
+) -> Result<Loaded, Error> {
     let mut reader = store.read().await?;
     let mut loaded = Loaded {
         workloads: Vec::with_capacity(wanted.len()),
@@ -278,7 +283,7 @@ async fn load(store: &Store, wanted: Vec<TriggerId>) -> Result<Loaded, Error> {
     };
     let mut structures = Structures::default();
     for runnable in reader.load_runnable_triggers(&loaded.wanted).await? {
-        match Workload::prepare(&mut reader, runnable, &mut structures).await? {
+        match Workload::prepare(&mut reader, runnable, &mut structures, log_names).await? {
             Ok(workload) => loaded.workloads.push(workload),
             Err(unrunnable) => loaded.unrunnable.push(unrunnable),
         }

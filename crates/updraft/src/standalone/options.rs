@@ -12,7 +12,7 @@ use updraft_bundles::{BundleConfig, Bundles};
 use updraft_config::{Environment, IgnoreFileSyntax, LogLevel, Lookups, Origin, Settings, Values};
 use updraft_dag_processor::{DagProcessorOptions, DiscoveryRules, IgnoreSyntax};
 use updraft_dag_run::RunRules;
-use updraft_execution::{AnswerOptions, PythonSide};
+use updraft_execution::{AnswerOptions, LogNames, PythonSide};
 use updraft_plugins::Plugins;
 use updraft_python::{ProvisionRequest, PythonRuntime, ZygoteConfig};
 use updraft_runtime::{Clock, Ids};
@@ -53,7 +53,9 @@ pub(super) fn load_settings(args: &StandaloneArgs) -> Result<Settings> {
     if let Some(folder) = dags_beside_us(&Values::load(&environment, &written)) {
         environment = environment.with(DAGS_FOLDER, folder.to_string_lossy());
     }
-    let loaded = with_lookups(&environment, |lookups| Settings::load(&environment, lookups));
+    let loaded = with_lookups(&environment, |lookups| {
+        Settings::load(&environment, lookups)
+    });
     loaded.map_err(anyhow::Error::from)
 }
 
@@ -171,9 +173,9 @@ pub(super) fn scheduler(
     is_alone: bool,
     host: &Host,
     custom_mappers: CustomMappers,
-) -> SchedulerOptions {
+) -> Result<SchedulerOptions> {
     let config = &settings.scheduler;
-    SchedulerOptions {
+    Ok(SchedulerOptions {
         hostname: host.hostname.clone(),
         unixname: host.unixname.clone(),
         executor_names: executor_names(&settings.core.executors),
@@ -195,9 +197,10 @@ pub(super) fn scheduler(
         environment_variables: environment_variables(),
         connection_tests_max: settings.connection_test.max_concurrency.into(),
         connection_test_timeout: settings.connection_test.timeout,
+        log_names: LogNames::parse(&settings.logging.log_filename_template)?,
         full_scan_interval: settings.updraft.full_scan_interval,
         is_alone,
-    }
+    })
 }
 
 /// Airflow variables that this process has in its environment.
@@ -272,12 +275,13 @@ pub(super) fn triggerer(
     is_alone: bool,
     host: &Host,
     python: PythonSide,
-) -> TriggererOptions {
+) -> Result<TriggererOptions> {
     let config = &settings.triggerer;
-    TriggererOptions {
+    Ok(TriggererOptions {
         hostname: host.hostname.clone(),
         unixname: host.unixname.clone(),
         log_folder: settings.logging.base_log_folder.clone(),
+        log_names: LogNames::parse(&settings.logging.log_filename_template)?,
         scratch_folder: runtime.runtime_dir.clone(),
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         claimed_at_once_max: usize::try_from(config.max_trigger_to_select_per_loop)
@@ -296,7 +300,7 @@ pub(super) fn triggerer(
         masker: masker(settings),
         answers: answers(settings, python),
         is_alone,
-    }
+    })
 }
 
 pub(super) fn api(
@@ -304,8 +308,8 @@ pub(super) fn api(
     keys: &Keys,
     python: &PythonRuntime,
     plugins: Plugins,
-) -> ApiSettings {
-    ApiSettings {
+) -> Result<ApiSettings> {
+    Ok(ApiSettings {
         home: settings.values.home.clone(),
         api: settings.api.clone(),
         api_auth: settings.api_auth.clone(),
@@ -314,6 +318,7 @@ pub(super) fn api(
         values: settings.values.clone(),
         connection_test_timeout: settings.connection_test.timeout,
         state_store: settings.state_store.clone(),
+        log_names: LogNames::parse(&settings.logging.log_filename_template)?,
         run_rules: run_rules(settings),
         health: HealthThresholds {
             scheduler: settings.scheduler.health_check_threshold,
@@ -329,7 +334,7 @@ pub(super) fn api(
             .map(|airflow| airflow.core_version.clone())
             .unwrap_or_default(),
         plugins: Some(plugins),
-    }
+    })
 }
 
 /// Identity of this process in the store.

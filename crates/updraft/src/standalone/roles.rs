@@ -65,7 +65,7 @@ pub(super) async fn start(
 
     let state = ApiState::new(
         store.clone(),
-        options::api(settings, &keys, &python, plugins.clone()),
+        options::api(settings, &keys, &python, plugins.clone())?,
         tasks.clone(),
         Clock::machine(),
         Ids::random(),
@@ -97,7 +97,7 @@ pub(super) async fn start(
     let scheduler = Scheduler::start(
         store.clone(),
         executor.clone(),
-        options::scheduler(settings, is_alone, &host, mappers),
+        options::scheduler(settings, is_alone, &host, mappers)?,
         Clock::machine(),
         Ids::random(),
     )
@@ -111,7 +111,7 @@ pub(super) async fn start(
     let triggerer = Triggerer::start(
         store.clone(),
         zygote.clone(),
-        options::triggerer(settings, &python, is_alone, &host, side),
+        options::triggerer(settings, &python, is_alone, &host, side)?,
         tasks.clone(),
         Clock::machine(),
         Ids::random(),

@@ -6,6 +6,7 @@ mod bad_input;
 mod bad_machine;
 mod bundles;
 mod kills;
+mod log_names;
 mod postgres;
 mod record;
 mod stopping;
