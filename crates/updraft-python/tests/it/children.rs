@@ -63,7 +63,8 @@ async fn a_callback_child_exits_one_when_the_callback_raises() -> Result<()> {
     for (argument, code) in [(r#""/""#, 0), (r#""/nonexistent/folder""#, 1)] {
         let child = home.spawn(ChildKind::Callback).await?;
         let first = json(&format!(
-            r#"{{"type": "ExecuteCallback", "callback_path": "os.listdir", "bundle_info": null,
+            r#"{{"type": "ExecuteCallback", "callback_path": "os.listdir",
+                "bundle_info": {{"name": "dags-folder", "version": null}},
                 "callback_kwargs": {{"path": {argument}}}, "dag_rel_path": "behaviours.py"}}"#
         ));
         let session = session::run(child, first).await?;
