@@ -13,6 +13,7 @@ use updraft_task_comms::session::Event as SessionEvent;
 use crate::client::Answered;
 use crate::port::{Held, Port};
 use crate::session::SessionId;
+use crate::triggerer::TriggerDone;
 
 /// Names an actor; never used twice in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,7 @@ pub(crate) struct ActorId(pub(crate) u64);
 pub(crate) enum Cause {
     Scheduler,
     Worker(TaskInstanceId),
+    Triggerer,
     Client(crate::client::Action),
     DagProcessor,
 }
@@ -45,6 +47,7 @@ pub(crate) enum Done {
     /// These tries are no longer ours.
     Superseded(Vec<TaskInstanceId>),
     Answered(Answered),
+    Triggers(Box<TriggerDone>),
     Nothing,
 }
 

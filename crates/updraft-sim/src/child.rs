@@ -8,6 +8,9 @@ use updraft_task_comms::frame::{Frame, FrameDecoder};
 use crate::dags::{Ending, Step, uri_of};
 use crate::session::SessionId;
 
+/// What a task instance goes on with after its trigger.
+pub(crate) const RESUME_METHOD: &str = "execute_complete";
+
 /// Names a child; also its process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ChildId(pub(crate) u32);
@@ -40,6 +43,8 @@ pub(crate) struct Child {
     /// Its outcome is stored, or its row was taken away for a good reason: it holds no slot.
     pub(crate) is_released: bool,
     pub(crate) should_retry: bool,
+    /// It goes on after a deferral, with this method.
+    pub(crate) resumes_with: Option<String>,
     pub(crate) steps: Vec<Step>,
     /// The next of `steps`.
     pub(crate) at: usize,
@@ -84,11 +89,12 @@ pub(crate) fn frame(id: u64, body: &Value) -> Frame {
     }
 }
 
-/// The message that reports an ending.
+/// The message that reports an ending. `token` names the trigger that it may wait for.
 pub(crate) fn outcome(
     ending: Ending,
     should_retry: bool,
     outlet: Option<&str>,
+    token: u32,
     now: jiff::Timestamp,
 ) -> Value {
     let end_date = now.to_string();
@@ -111,6 +117,18 @@ pub(crate) fn outcome(
             json!({
                 "type": "RescheduleTask", "end_date": end_date,
                 "reschedule_date": at.to_string(),
+            })
+        }
+        Ending::Defer(deferral) => {
+            let timeout = deferral
+                .timeout
+                .map(|time| format!("PT{}S", time.as_secs()));
+            let after = u64::try_from(deferral.after.as_millis()).unwrap_or(u64::MAX);
+            json!({
+                "type": "DeferTask", "classpath": deferral.fate.classpath(),
+                "trigger_kwargs": {"token": token, "after": after},
+                "trigger_timeout": timeout, "queue": null,
+                "next_method": RESUME_METHOD, "next_kwargs": {"token": token},
             })
         }
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use updraft_model::serialized::TaskLimits;
 use updraft_runtime::Dice;
 
-pub(crate) use script::{Behaviour, Ending, Step};
+pub(crate) use script::{Behaviour, Ending, Fate, Step};
 pub(crate) use shape::{draw_version, file_of, uri_of};
 
 /// Versions of a Dag that a world may go through.
@@ -67,6 +67,8 @@ pub(crate) struct TaskModel {
     pub(crate) outlet: Option<String>,
     /// Failures before it succeeds, at most.
     pub(crate) failures_max: usize,
+    /// How often it waits for a trigger, at most.
+    pub(crate) deferrals_max: usize,
     pub(crate) limits: TaskLimits,
     pub(crate) may_skip_itself: bool,
     pub(crate) may_fail_for_good: bool,

@@ -29,6 +29,7 @@ mod session;
 mod setup;
 mod shrink;
 mod simulate;
+mod triggerer;
 mod world;
 
 pub use faults::FaultKind;

@@ -1,8 +1,9 @@
 //! The judge: looks at every commit, knows which child really runs, and says what must not be.
 //!
-//! [`rules`] judges the change of one row, [`limits`] counts what is limited, [`ending`] looks at what
-//! is left at the end.
+//! [`rules`] judges the change of one row, [`deferral`] those around a trigger, [`limits`] counts what
+//! is limited, [`ending`] looks at what is left at the end.
 
+mod deferral;
 mod ending;
 mod limits;
 mod rules;
@@ -24,6 +25,7 @@ use crate::child::{Child, ChildId};
 use crate::client::Action;
 use crate::dags::{DagModel, Ending};
 use crate::faults::FaultKind;
+use deferral::Deferrals;
 
 /// Runs of a world that are looked at.
 const RUNS_MAX: i64 = 100_000;
@@ -47,6 +49,10 @@ struct Account {
     used: i32,
     /// How often it could not be started: as in Airflow, no history tells of these.
     unstarted: i32,
+    /// How often it began to wait for a trigger.
+    deferred: usize,
+    /// How often a child went on after that.
+    resumed: usize,
 }
 
 pub(crate) struct Oracle {
@@ -60,6 +66,7 @@ pub(crate) struct Oracle {
     /// What a try has reported to its worker.
     reported: BTreeMap<TaskInstanceId, Ending>,
     acknowledged: BTreeSet<RunKey>,
+    deferrals: Deferrals,
     is_calm: bool,
     last_move: Duration,
     violation: Option<String>,
@@ -86,6 +93,7 @@ impl Oracle {
             tries: BTreeMap::new(),
             reported: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
+            deferrals: Deferrals::default(),
             is_calm: false,
             last_move: Duration::ZERO,
             violation: None,
@@ -129,6 +137,8 @@ impl Oracle {
         match cause {
             Cause::Worker(id) => keys.extend(self.tries.get(id).map(|(key, _)| key.clone())),
             Cause::Scheduler => keys.extend(self.unfinished_runs()),
+            // Of the rows of triggers no hint tells.
+            Cause::Triggerer => keys.extend(self.runs_with_deferred()),
             Cause::Client(_) | Cause::DagProcessor => {}
         }
         let mut moved = Vec::new();
@@ -136,6 +146,9 @@ impl Oracle {
         for key in keys {
             let mut reader = self.inspector.read().await.expect("the inspector reads");
             let now = load(&mut reader, &key).await;
+            if let Some(now) = &now {
+                self.check_triggers(&mut reader, now).await;
+            }
             drop(reader);
             let before = self.runs.get(&key).cloned();
             self.compare(
@@ -236,12 +249,14 @@ impl Oracle {
             .entry((key.clone(), instance.clone()))
             .or_default();
         let was_used = old.state == S::Queued
+            // What goes on after a deferral does so in the same try.
+            && old.next_method.is_none()
             && matches!(
                 new.state,
                 S::Running | S::UpForRetry | S::Failed | S::Restarting
             );
         account.used += i32::from(was_used);
-        let is_unstarted = was_used && new.state == S::UpForRetry;
+        let is_unstarted = old.state == S::Queued && new.state == S::UpForRetry;
         account.unstarted += i32::from(is_unstarted);
         if old.state == S::Running && matches!(cause, Cause::Worker(_)) {
             let has_ended = match self.reported.get(&old.id) {
@@ -250,9 +265,11 @@ impl Oracle {
                 Some(Ending::FailureForGood) => new.state == S::Failed,
                 Some(Ending::Skip) => new.state == S::Skipped,
                 Some(Ending::Reschedule(_)) => new.state == S::UpForReschedule,
+                Some(Ending::Defer(_)) => new.state == S::Deferred,
                 None => false,
             };
             account.ended += usize::from(has_ended);
+            account.deferred += usize::from(new.state == S::Deferred);
         }
     }
 
@@ -453,6 +470,7 @@ fn short(cause: &Cause) -> String {
             let id = id.to_string();
             format!("worker of #{}", &id[id.len() - 4..])
         }
+        Cause::Triggerer => "triggerer".to_owned(),
         Cause::Client(_) => "client".to_owned(),
         Cause::DagProcessor => "dag-processor".to_owned(),
     }

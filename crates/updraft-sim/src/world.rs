@@ -9,6 +9,7 @@ mod clients;
 mod events;
 mod hosts;
 mod sessions;
+mod triggers;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -213,7 +214,8 @@ impl World {
         if !self.owed.is_empty() || !self.sessions.is_empty() {
             return self.is_overdue().await;
         }
-        if self.oracle.is_everything_finished() {
+        let is_over = self.oracle.is_everything_finished();
+        if is_over && !self.holds_triggers() && !self.oracle.has_triggers().await {
             self.oracle.check_end().await;
             return Some(self.oracle.violation());
         }
@@ -224,6 +226,9 @@ impl World {
         let is_overdue = self.elapsed > self.setup.active + CALM_MAX;
         let is_quiet = self.sessions.is_empty() && self.owed.is_empty();
         if is_quiet && self.oracle.quiet_for(self.elapsed) > Duration::from_secs(6 * 3_600) {
+            if self.oracle.is_everything_finished() && self.holds_triggers() {
+                return Some(Some("a triggerer holds triggers of nobody".to_owned()));
+            }
             // Nothing happens any more: either what is left waits for good reasons, or it is lost.
             return Some(self.oracle.explain_rest(&self.dags).await);
         }

@@ -9,15 +9,20 @@
 //! is `updraft_execution::TriggerEvents`. Trigger timeouts are the scheduler's.
 //!
 //! Start with [`Triggerer`] in `triggerer.rs`, which is the loop; [`roster`] keeps the books of
-//! what is held, [`runner`] is the child, [`workload`] what a trigger is told.
+//! what is held, [`rows`] is what it asks of the store, [`runner`] is the child, [`workload`] what a
+//! trigger is told.
 
 mod logs;
 mod options;
 mod roster;
+mod rows;
 mod runner;
 mod trace;
 mod triggerer;
 mod workload;
 
 pub use options::TriggererOptions;
+pub use roster::{AfterDeath, Roster};
+pub use rows::{Loaded, TriggerRows};
 pub use triggerer::Triggerer;
+pub use workload::{Unrunnable, Workload};

@@ -34,7 +34,7 @@ const BAN: Duration = Duration::from_secs(600);
 
 /// Every trigger that this triggerer holds.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
+pub struct Roster {
     held: BTreeMap<TriggerId, Held>,
     /// How many of them belong to each run.
     runs: BTreeMap<RunKey, usize>,
@@ -75,39 +75,39 @@ enum Standing {
 
 /// What follows from the death of the child.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct AfterDeath {
+pub struct AfterDeath {
     /// A trigger that must not be started again, of a task instance or a callback.
-    pub(crate) doomed: Option<TriggerId>,
+    pub doomed: Option<TriggerId>,
     /// A watcher that is left alone for a while.
-    pub(crate) banned: Option<TriggerId>,
+    pub banned: Option<TriggerId>,
 }
 
 impl Roster {
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.held.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
     /// All triggers that are held.
-    pub(crate) fn ids(&self) -> Vec<TriggerId> {
+    pub fn ids(&self) -> Vec<TriggerId> {
         self.held.keys().copied().collect()
     }
 
     /// Whether the trigger waits to be handed to the child.
-    pub(crate) fn is_waiting(&self, id: TriggerId) -> bool {
+    pub fn is_waiting(&self, id: TriggerId) -> bool {
         self.waiting.contains(&id)
     }
 
     /// Whether any of the triggers belongs to this run.
-    pub(crate) fn knows_run(&self, run: &RunKey) -> bool {
+    pub fn knows_run(&self, run: &RunKey) -> bool {
         self.runs.contains_key(run)
     }
 
     /// Takes in triggers that were claimed, or found to be ours.
-    pub(crate) fn add(&mut self, ids: &[TriggerId]) {
+    pub fn add(&mut self, ids: &[TriggerId]) {
         for id in ids {
             if !self.held.contains_key(id) {
                 self.held.insert(*id, Held::default());
@@ -117,12 +117,12 @@ impl Roster {
     }
 
     /// Some of the triggers that wait to be handed to the child, the oldest first.
-    pub(crate) fn waiting(&self, count: usize) -> Vec<TriggerId> {
+    pub fn waiting(&self, count: usize) -> Vec<TriggerId> {
         self.waiting.iter().take(count).copied().collect()
     }
 
     /// The trigger was handed to the child.
-    pub(crate) fn on_started(&mut self, id: TriggerId, kind: TriggerKind, run: Option<RunKey>) {
+    pub fn on_started(&mut self, id: TriggerId, kind: TriggerKind, run: Option<RunKey>) {
         let Some(held) = self.held.get_mut(&id) else {
             return;
         };
@@ -137,7 +137,7 @@ impl Roster {
     }
 
     /// Nothing more is to be done about the trigger.
-    pub(crate) fn remove(&mut self, id: TriggerId) {
+    pub fn remove(&mut self, id: TriggerId) {
         self.set(id, Standing::Cancelled);
         let Some(run) = self.held.remove(&id).and_then(|held| held.run) else {
             return;
@@ -151,12 +151,12 @@ impl Roster {
     }
 
     /// Forgets everything: somebody else runs these triggers now.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// The trigger had an event, which is stored.
-    pub(crate) fn on_event(&mut self, id: TriggerId, now: Instant) {
+    pub fn on_event(&mut self, id: TriggerId, now: Instant) {
         let Some(held) = self.held.get_mut(&id) else {
             return;
         };
@@ -171,7 +171,7 @@ impl Roster {
 
     /// The trigger does not run any more. `true`: it ended without a word, though nobody had told
     /// it to stop.
-    pub(crate) fn on_finished(&mut self, id: TriggerId, has_failed: bool, now: Instant) -> bool {
+    pub fn on_finished(&mut self, id: TriggerId, has_failed: bool, now: Instant) -> bool {
         let Some(held) = self.held.get_mut(&id) else {
             return false;
         };
@@ -190,7 +190,7 @@ impl Roster {
 
     /// When the triggers in `asked` were held, these, and no others, were needed. Returns those to
     /// stop, and those that we should hold and do not.
-    pub(crate) fn on_needed(
+    pub fn on_needed(
         &mut self,
         asked: &[TriggerId],
         needed: &BTreeSet<TriggerId>,
@@ -233,7 +233,7 @@ impl Roster {
     }
 
     /// What is due: triggers to stop. Watchers that have rested wait for the child again.
-    pub(crate) fn on_time(&mut self, now: Instant) -> Vec<TriggerId> {
+    pub fn on_time(&mut self, now: Instant) -> Vec<TriggerId> {
         let mut to_cancel = Vec::new();
         while let Some((at, id)) = self.timed.first().copied().filter(|(at, _)| *at <= now) {
             let standing = self.held.get(&id).map(|held| held.standing);
@@ -250,12 +250,12 @@ impl Roster {
     }
 
     /// When [`Roster::on_time`] has something to do next.
-    pub(crate) fn next_time(&self) -> Option<Instant> {
+    pub fn next_time(&self) -> Option<Instant> {
         self.timed.first().map(|(at, _)| *at)
     }
 
     /// The child is gone, and with it everything that ran in it. `culprit` had the processor.
-    pub(crate) fn on_death(&mut self, culprit: Option<TriggerId>, now: Instant) -> AfterDeath {
+    pub fn on_death(&mut self, culprit: Option<TriggerId>, now: Instant) -> AfterDeath {
         let standings: Vec<(TriggerId, Standing)> = self
             .held
             .iter()

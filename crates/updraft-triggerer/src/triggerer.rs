@@ -17,17 +17,17 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::{info, warn};
-use updraft_execution::{Job, TriggerEvents, chain};
+use updraft_execution::{TriggerEvents, chain};
 use updraft_model::TriggerId;
-use updraft_model::job::JobType;
 use updraft_python::Zygote;
 use updraft_runtime::{CancellationToken, Clock, Ids, Tasks, every, sleep_until};
-use updraft_store::{Change, Error, NewJob, RunKey, Store};
+use updraft_store::{Change, Error, RunKey, Store};
 use updraft_task_comms::session::triggerer::Event;
 
 use crate::logs::TriggerLogs;
 use crate::options::TriggererOptions;
 use crate::roster::Roster;
+use crate::rows::TriggerRows;
 use crate::runner::{Demands, Runner};
 
 use calls::{Calls, Done};
@@ -48,7 +48,7 @@ pub struct Triggerer {
     options: TriggererOptions,
     clock: Clock,
     ids: Ids,
-    job: Job,
+    rows: TriggerRows,
     roster: Roster,
     logs: TriggerLogs,
     runner: Option<Runner>,
@@ -102,9 +102,9 @@ impl Triggerer {
         clock: Clock,
         ids: Ids,
     ) -> Result<Self, Error> {
-        let job = register(&store, &options, &clock).await?;
+        let rows = TriggerRows::register(&store, &options, &clock, &ids).await?;
         Ok(Self {
-            logs: TriggerLogs::new(&options.log_folder, job.id()),
+            logs: TriggerLogs::new(&options.log_folder, rows.job_id()),
             respawn: Respawn::default(),
             next_check: clock.monotonic(),
             roster: Roster::default(),
@@ -120,7 +120,7 @@ impl Triggerer {
             options,
             clock,
             ids,
-            job,
+            rows,
         })
     }
 
@@ -284,7 +284,7 @@ impl Triggerer {
             Ok(true) => {}
             Ok(false) => self.register_anew().await,
             Err(error) => {
-                warn!(job_id = %self.job.id(), error = chain(&error), "failed to send a heartbeat");
+                warn!(job_id = %self.rows.job_id(), error = chain(&error), "failed to send a heartbeat");
             }
         }
     }
@@ -292,32 +292,20 @@ impl Triggerer {
     /// Somebody took us for dead and has our triggers. What ours still say changes nothing, but
     /// they must not run twice for long.
     async fn register_anew(&mut self) {
-        warn!(job_id = %self.job.id(), "was declared dead; starting over as a new job");
+        warn!(job_id = %self.rows.job_id(), "was declared dead; starting over as a new job");
         self.runner = None;
         self.roster.clear();
-        match register(&self.store, &self.options, &self.clock).await {
-            Ok(job) => {
-                self.logs = TriggerLogs::new(&self.options.log_folder, job.id());
-                self.job = job;
+        let (options, clock) = (&self.options, &self.clock);
+        match TriggerRows::register(&self.store, options, clock, &self.ids).await {
+            Ok(rows) => {
+                self.logs = TriggerLogs::new(&self.options.log_folder, rows.job_id());
+                self.rows = rows;
                 self.want_everything();
             }
             // The next heartbeat tries again.
             Err(error) => warn!(error = chain(&error), "failed to register a new job"),
         }
     }
-}
-
-/// Registers the job and sets free what dead triggerers held.
-async fn register(store: &Store, options: &TriggererOptions, clock: &Clock) -> Result<Job, Error> {
-    let new = NewJob {
-        job_type: JobType::Triggerer,
-        hostname: options.hostname.clone(),
-        unixname: options.unixname.clone(),
-        pid: std::process::id().cast_signed(),
-    };
-    let job = Job::start(store, &new, clock).await?;
-    calls::bury_dead_triggerers(store, job.id(), options.deadly_silence(), clock).await?;
-    Ok(job)
 }
 
 async fn next_of(runner: &mut Option<Runner>) -> Event {

@@ -11,29 +11,29 @@ use updraft_task_comms::message::{DagRun, RunTrigger, TaskInstanceDTO};
 
 /// A trigger, ready for the child.
 #[derive(Debug)]
-pub(crate) struct Workload {
-    pub(crate) run_trigger: RunTrigger,
-    pub(crate) kind: TriggerKind,
+pub struct Workload {
+    pub run_trigger: RunTrigger,
+    pub kind: TriggerKind,
     /// Of a trigger of a task instance.
-    pub(crate) ti: Option<Box<TaskInstance>>,
+    pub ti: Option<Box<TaskInstance>>,
     /// The log of its try.
-    pub(crate) log_path: Option<String>,
+    pub log_path: Option<String>,
 }
 
 /// A trigger that cannot run, and why.
 #[derive(Debug)]
-pub(crate) struct Unrunnable {
-    pub(crate) id: TriggerId,
-    pub(crate) why: String,
+pub struct Unrunnable {
+    pub id: TriggerId,
+    pub why: String,
 }
 
 impl Workload {
-    pub(crate) fn id(&self) -> TriggerId {
+    pub fn id(&self) -> TriggerId {
         TriggerId(self.run_trigger.id)
     }
 
     /// The run of its task instance.
-    pub(crate) fn run(&self) -> Option<RunKey> {
+    pub fn run(&self) -> Option<RunKey> {
         self.ti.as_ref().map(|ti| RunKey {
             dag_id: ti.dag_id.clone(),
             run_id: ti.run_id.clone(),
@@ -44,7 +44,7 @@ impl Workload {
     ///
     /// # Errors
     /// When the store fails; what is wrong with the trigger itself is the inner error.
-    pub(crate) async fn prepare(
+    pub async fn prepare(
         reader: &mut Reader,
         runnable: RunnableTrigger,
         structures: &mut Structures,

@@ -21,6 +21,72 @@ pub(crate) enum Ending {
     Skip,
     /// A sensor looks again after this time.
     Reschedule(Duration),
+    /// It waits for a trigger.
+    Defer(Deferral),
+}
+
+/// A wait for a trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deferral {
+    pub(crate) fate: Fate,
+    /// How long the trigger runs before that.
+    pub(crate) after: Duration,
+    /// How long the task instance waits at most.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What a trigger comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Fires,
+    /// The second event finds nobody.
+    FiresTwice,
+    /// It has its event and goes on.
+    FiresAndStays,
+    Raises,
+    /// It ends before it had any event.
+    EndsSilently,
+    /// Only the timeout ends the wait.
+    Never,
+    /// It ends the task instance without a worker, in this state.
+    EndsTask(&'static str),
+}
+
+impl Fate {
+    const ALL: [Self; 8] = [
+        Self::Fires,
+        Self::FiresTwice,
+        Self::FiresAndStays,
+        Self::Raises,
+        Self::EndsSilently,
+        Self::Never,
+        Self::EndsTask("success"),
+        Self::EndsTask("skipped"),
+    ];
+
+    /// What the trigger is called.
+    pub(crate) fn classpath(self) -> &'static str {
+        match self {
+            Self::Fires => "sim.Fires",
+            Self::FiresTwice => "sim.FiresTwice",
+            Self::FiresAndStays => "sim.FiresAndStays",
+            Self::Raises => "sim.Raises",
+            Self::EndsSilently => "sim.EndsSilently",
+            Self::Never => "sim.Never",
+            Self::EndsTask("success") => "sim.Succeeds",
+            Self::EndsTask(_) => "sim.Skips",
+        }
+    }
+
+    pub(crate) fn of(classpath: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|fate| fate.classpath() == classpath)
+    }
+
+    /// Whether the task instance goes on only to fail.
+    const fn fails(self) -> bool {
+        matches!(self, Self::Raises | Self::EndsSilently | Self::Never)
+    }
 }
 
 /// One thing that an attempt does.
@@ -41,6 +107,7 @@ pub(crate) enum Step {
 pub(crate) struct Behaviour {
     failures: usize,
     reschedules: usize,
+    deferrals: Vec<Deferral>,
     ending: Ending,
     work: Duration,
     length: Option<usize>,
@@ -67,13 +134,32 @@ impl Behaviour {
             true => task.downstream.iter().filter(follows).cloned().collect(),
             false => Vec::new(),
         };
-        Self {
+        let deferrals = (0..dice.below(task.deferrals_max + 1))
+            .map(|_| draw_deferral(&mut dice))
+            .collect();
+        let mut behaviour = Self {
             failures,
             reschedules,
+            deferrals,
             ending,
             work,
             length,
             skips,
+        };
+        behaviour.let_a_trigger_end_it(&mut dice);
+        behaviour
+    }
+
+    /// The last trigger may end the task instance, as the task would have ended itself.
+    fn let_a_trigger_end_it(&mut self, dice: &mut Dice) {
+        let is_chosen = dice.chance(0.2);
+        let state = match self.ending {
+            Ending::Success if self.length.is_none() && self.skips.is_empty() => "success",
+            Ending::Skip => "skipped",
+            _ => return,
+        };
+        if let Some(last) = self.deferrals.last_mut().filter(|_| is_chosen) {
+            last.fate = Fate::EndsTask(state);
         }
     }
 
@@ -90,6 +176,14 @@ impl Behaviour {
                 Step::End(Ending::Reschedule(pause)),
             ];
         }
+        let mut waits = self.deferrals.iter().flat_map(|deferral| {
+            let failure = deferral.fate.fails().then_some(Ending::Failure);
+            std::iter::once(Ending::Defer(*deferral)).chain(failure)
+        });
+        let before = self.failures + self.reschedules;
+        if let Some(ending) = waits.nth(ended_before - before) {
+            return vec![Step::Work(Duration::from_secs(1)), Step::End(ending)];
+        }
         let mut steps = vec![work];
         if self.ending == Ending::Success {
             steps.extend(self.length.map(|length| Step::Return { length }));
@@ -99,5 +193,26 @@ impl Behaviour {
         }
         steps.push(Step::End(self.ending));
         steps
+    }
+}
+
+fn draw_deferral(dice: &mut Dice) -> Deferral {
+    let fate = *dice.choose(&[
+        Fate::Fires,
+        Fate::Fires,
+        Fate::FiresTwice,
+        Fate::FiresAndStays,
+        Fate::Raises,
+        Fate::EndsSilently,
+        Fate::Never,
+    ]);
+    let seconds = *dice.choose(&[5, 60, 300]);
+    let after = dice.duration(Duration::from_secs(1), Duration::from_secs(seconds));
+    let is_limited = dice.chance(0.3) || fate == Fate::Never;
+    let timeout = Duration::from_secs(*dice.choose(&[30, 120, 600]));
+    Deferral {
+        fate,
+        after,
+        timeout: is_limited.then_some(timeout),
     }
 }

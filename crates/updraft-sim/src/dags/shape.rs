@@ -187,6 +187,7 @@ fn draw_tasks(pools: &[PoolModel], habits: Habits, dice: &mut Dice) -> Vec<Draft
                 is_sensor: dice.chance(0.1),
                 may_skip_itself: dice.chance(0.1),
                 may_fail_for_good: dice.chance(0.15),
+                deferrals_max: *dice.choose(&[0, 0, 0, 1, 2]),
                 ..TaskModel::default()
             };
             let id = format!("t{number}");

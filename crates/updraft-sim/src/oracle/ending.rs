@@ -90,6 +90,7 @@ impl Oracle {
                         | TaskInstanceState::Queued
                         | TaskInstanceState::Running
                         | TaskInstanceState::Restarting
+                        | TaskInstanceState::Deferred
                 )
             });
             if !waits_for_past || is_busy || !plan.is_empty() {
@@ -127,6 +128,9 @@ impl Oracle {
     /// The last look: what was acknowledged is there, and every try is on record.
     pub(crate) async fn check_end(&mut self) {
         self.check_all_runs().await;
+        if self.has_triggers().await && self.is_everything_finished() {
+            self.violated(|| "triggers of nobody are left".to_owned());
+        }
         for key in self.acknowledged.clone() {
             if !self.runs.contains_key(&key) && self.is_undisturbed() {
                 self.violated(|| format!("an acknowledged run is gone: {key:?}"));

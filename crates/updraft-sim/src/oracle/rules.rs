@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{DagRunState, TaskInstanceState};
 
-use super::{Oracle, Snapshot};
+use super::{Oracle, Snapshot, deferral};
 use crate::actor::Cause;
 use crate::child::{Child, ChildId};
 use crate::client::Action;
@@ -38,6 +38,9 @@ impl Oracle {
             if !is_of_structure && !is_by_branch {
                 return Some("a final state was left without a clear".to_owned());
             }
+        }
+        if let Some(problem) = deferral::judge(cause, old, new) {
+            return Some(problem);
         }
         if let Cause::Worker(by) = cause
             && *by != old.id

@@ -8,6 +8,8 @@ use updraft_executor::Workload;
 use updraft_task_comms::frame::{BadFrame, FrameProblem};
 use updraft_task_comms::session::{Event as SessionEvent, ExitStatus};
 
+use updraft_store::FAIL_METHOD;
+
 use super::World;
 use super::events::{Event, Signalled};
 use super::sessions::name;
@@ -45,6 +47,7 @@ impl World {
             is_alive: true,
             is_released: false,
             should_retry: false,
+            resumes_with: None,
             steps: Vec::new(),
             at: 0,
             waits_for: None,
@@ -64,8 +67,8 @@ impl World {
         };
         let (request, body, is_error) = Child::read(bytes);
         if !child.has_started {
-            child.should_retry = body["ti_context"]["should_retry"].as_bool() == Some(true);
-            return self.start_child(id);
+            let context = body["ti_context"].clone();
+            return self.start_child(id, &context);
         }
         if child.waits_for != Some(request) {
             return;
@@ -83,9 +86,12 @@ impl World {
     }
 
     /// User code begins.
-    fn start_child(&mut self, id: ChildId) {
+    fn start_child(&mut self, id: ChildId, context: &serde_json::Value) {
         let child = self.children.get_mut(&id).expect("it was just there");
         child.has_started = true;
+        child.should_retry = context["should_retry"].as_bool() == Some(true);
+        child.resumes_with = context["next_method"].as_str().map(str::to_owned);
+        let fails_at_once = child.resumes_with.as_deref() == Some(FAIL_METHOD);
         let workload = child.workload.clone();
         self.tries += 1;
         let version = &self.versions[workload.dag_id.as_str()];
@@ -106,11 +112,22 @@ impl World {
         let behaviour = Behaviour::draw(self.setup.seed, &instance, &task);
         let ended = self.oracle.ended_by_themselves(&workload);
         let child = self.children.get_mut(&id).expect("it was just there");
-        child.steps = behaviour.attempt(ended);
+        child.steps = match fails_at_once {
+            true => vec![Step::End(Ending::Failure)],
+            false => behaviour.attempt(ended),
+        };
         child.outlet = task.outlet;
         let of = name(&workload);
-        self.note(|| format!("{of} runs as {}", id.0));
+        let how = child
+            .resumes_with
+            .clone()
+            .map_or_else(String::new, |method| {
+                format!(", with {method} {}", context["next_kwargs"])
+            });
+        self.note(|| format!("{of} runs as {}{how}", id.0));
         self.oracle.on_child_started(id, &self.children);
+        self.oracle
+            .on_resumed(&self.children[&id], &context["next_kwargs"]);
         self.later(Duration::from_millis(1), Event::Child(id));
     }
 
@@ -169,7 +186,13 @@ impl World {
         };
         let now = self.hosts[self.children[&id].host].clock.now();
         let child = self.children.get_mut(&id).expect("it reports");
-        let body = outcome(ending, child.should_retry, child.outlet.as_deref(), now);
+        let body = outcome(
+            ending,
+            child.should_retry,
+            child.outlet.as_deref(),
+            id.0,
+            now,
+        );
         match child.mischief {
             Some(Mischief::Silent(code)) => return self.end_child(id, ExitStatus::Code(code)),
             Some(Mischief::Garbage) => {
@@ -190,7 +213,7 @@ impl World {
         let is_twice = child.mischief == Some(Mischief::Twice);
         let request = child.request(&body);
         let other = self.dice.choose(&[Ending::Success, Ending::FailureForGood]);
-        let second = frame(999, &outcome(*other, false, None, now));
+        let second = frame(999, &outcome(*other, false, None, id.0, now));
         let event = Event::Session(session, Box::new(SessionEvent::Frame(Ok(request))));
         self.later(Duration::from_millis(1), event);
         if is_twice {

@@ -10,6 +10,7 @@ use updraft_store::Change;
 use updraft_task_comms::session::{Event as SessionEvent, ExitStatus};
 
 use super::World;
+use super::triggers::TriggersEvent;
 use crate::actor::ActorId;
 use crate::child::ChildId;
 use crate::client::Action;
@@ -61,6 +62,12 @@ pub(super) enum Event {
     /// All channels of a child are closed, and its exit status is known.
     Exit(SessionId, ExitStatus),
     Child(ChildId),
+    /// Something of a triggerer, in one life of its process.
+    Triggers {
+        host: usize,
+        life: u64,
+        event: TriggersEvent,
+    },
     ToChild(ChildId, Bytes),
     Signal(ChildId, Signalled),
     Kill,
@@ -117,6 +124,7 @@ impl World {
             Event::Session(session, event) => self.on_session_event(session, *event),
             Event::Exit(session, status) => self.on_exit(session, status),
             Event::Child(child) => self.on_child(child),
+            Event::Triggers { host, life, event } => self.on_triggers_event(host, life, event),
             Event::ToChild(child, bytes) => self.on_frame_to_child(child, &bytes),
             Event::Signal(child, signal) => self.on_signal(child, signal),
             Event::Kill => self.kill_somebody(),
@@ -136,6 +144,7 @@ impl World {
             | Event::Wake { host, .. }
             | Event::Hint { host, .. }
             | Event::Executor { host, .. }
+            | Event::Triggers { host, .. }
             | Event::Fork { host, .. } => *host,
             Event::Resume(actor) => self.actors.get(actor)?.host,
             Event::Tick { session, .. } | Event::Session(session, _) | Event::Exit(session, _) => {

@@ -29,6 +29,7 @@ use crate::dags::{DagModel, PoolModel};
 use crate::parse;
 use crate::port::{Port, Stop};
 use crate::setup::Setup;
+use crate::triggerer::SimTriggerer;
 
 /// Before every world, so that tokens and clocks that jump back do not matter to each other.
 const LONG_AGO: &str = "2000-01-01T00:00:00Z";
@@ -70,6 +71,8 @@ pub(crate) struct Life {
     /// What came in while it took a step.
     missed: Vec<Input>,
     wake: u64,
+    /// `None` until it has registered.
+    pub(super) triggerer: Option<Box<SimTriggerer>>,
 }
 
 enum Input {
@@ -161,6 +164,7 @@ impl World {
             next: Next::Now,
             missed: Vec::new(),
             wake: 0,
+            triggerer: None,
         });
         let (store, clock, ids) = (host.store.clone(), host.clock.clone(), host.ids.clone());
         let options = scheduler_options(&host.name, is_alone);
@@ -262,6 +266,7 @@ impl World {
                     life.next = Next::Now;
                 }
                 self.look_after(host);
+                self.register_triggerer(host);
             }
             Done::Started(Err(error)) => {
                 self.note(|| format!("host{host} fails to start: {error}"));
@@ -285,6 +290,7 @@ impl World {
             }
             Done::Superseded(tries) => self.on_superseded(host, &tries),
             Done::Answered(answered) => self.on_answered(answered),
+            Done::Triggers(done) => self.on_triggers_done(host, *done),
             Done::Nothing => {}
         }
     }
@@ -340,6 +346,7 @@ impl World {
             return;
         }
         self.check_running(host, &change);
+        self.tell_triggerer(host, &change);
         self.tell_scheduler(host, Input::Hint(change));
     }
 

@@ -25,7 +25,7 @@ use crate::child::ChildId;
 use crate::session::{Session, SessionId};
 
 /// Elements that a mapped task may have: `[core] max_map_length`.
-const MAP_LENGTH: u32 = 1_024;
+pub(super) const MAP_LENGTH: u32 = 1_024;
 
 impl World {
     /// The zygote forked a child, or could not.

@@ -2,29 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::SignedDuration;
 use tracing::{info, warn};
-use updraft_execution::{Asker, LogNames, Structures, answer, chain};
-use updraft_model::job::JobType;
-use updraft_model::{JobId, TriggerId};
+use updraft_execution::{Asker, answer, chain};
+use updraft_model::TriggerId;
 use updraft_python::ChildHandle;
-use updraft_runtime::Clock;
-use updraft_store::{Error, Store, TriggerClaim};
+use updraft_store::Error;
 use updraft_task_comms::message::StoreRequest;
 use updraft_task_comms::session::{Answer, AskId};
 
 use super::reports::Reported;
 use super::{Call, ChildNumber, Running, Triggerer};
+use crate::rows::Loaded;
 use crate::trace::Trace;
-use crate::workload::{Unrunnable, Workload};
+use crate::workload::Workload;
 
 /// Triggers that are prepared for the child at once.
 const LOADED_AT_ONCE_MAX: usize = 500;
-
-/// Unneeded triggers that one transaction deletes.
-const DELETED_AT_ONCE_MAX: i64 = 1_000;
 
 /// Calls that are under way: at most one of each kind but answers.
 #[derive(Default)]
@@ -56,14 +50,6 @@ pub(super) enum Done {
     Beaten(Result<bool, Error>),
 }
 
-/// What was prepared for the child.
-pub(super) struct Loaded {
-    /// What was asked for; whatever is in neither list is not needed any more.
-    wanted: Vec<TriggerId>,
-    workloads: Vec<Workload>,
-    unrunnable: Vec<Unrunnable>,
-}
-
 impl Triggerer {
     pub(super) fn call(&self, call: impl Future<Output = Done> + Send + 'static) {
         let call: Call = Box::pin(call);
@@ -76,21 +62,9 @@ impl Triggerer {
         }
         self.calls.claims = true;
         self.wanted.claim = false;
-        let (store, job) = (self.store.clone(), self.job.id());
+        let rows = self.rows.clone();
         let free = self.options.capacity - self.roster.len();
-        let (limit, queues) = (
-            self.options.claimed_at_once_max,
-            self.options.queues.clone(),
-        );
-        self.call(async move {
-            let claim = TriggerClaim {
-                triggerer: job,
-                free,
-                limit,
-                queues: &queues,
-            };
-            Done::Claimed(store.retry(|| claim_some(&store, &claim)).await)
-        });
+        self.call(async move { Done::Claimed(rows.claim(free).await) });
     }
 
     pub(super) fn on_claimed(&mut self, claimed: Result<Vec<TriggerId>, Error>) {
@@ -108,16 +82,12 @@ impl Triggerer {
     pub(super) fn begin_check(&mut self) {
         self.calls.checks = true;
         self.wanted.check = false;
-        let (store, job) = (self.store.clone(), self.job.id());
+        let rows = self.rows.clone();
         let held = self.roster.ids();
         self.call(async move {
-            let needed = async {
-                let needed = store.read().await?.load_needed_triggers(job).await?;
-                Ok(needed)
-            };
             Done::Checked {
                 held,
-                needed: needed.await,
+                needed: rows.load_needed().await,
             }
         });
     }
@@ -158,19 +128,11 @@ impl Triggerer {
 
     /// Deletes the rows of triggers that nobody needs.
     pub(super) fn begin_cleaning(&self) {
-        let store = self.store.clone();
+        let rows = self.rows.clone();
         self.tasks.spawn(
             "triggerer.clean",
             updraft_runtime::OnExit::Log,
-            async move {
-                store
-                    .retry(|| async {
-                        let mut tx = store.write().await?;
-                        tx.delete_unneeded_triggers(DELETED_AT_ONCE_MAX).await?;
-                        tx.commit().await
-                    })
-                    .await
-            },
+            async move { rows.clean().await },
         );
     }
 
@@ -181,9 +143,8 @@ impl Triggerer {
             return;
         }
         self.calls.loads = true;
-        let store = self.store.clone();
-        let names = self.options.log_names.clone();
-        self.call(async move { Done::Loaded(load(&store, ids, &names).await) });
+        let rows = self.rows.clone();
+        self.call(async move { Done::Loaded(rows.load(ids).await) });
     }
 
     pub(super) async fn on_loaded(&mut self, loaded: Result<Loaded, Error>) {
@@ -247,76 +208,7 @@ impl Triggerer {
             return;
         }
         self.calls.beats = true;
-        let (job, store, clock) = (self.job.clone(), self.store.clone(), self.clock.clone());
-        let silence = self.options.deadly_silence();
-        self.call(async move {
-            let beaten = async {
-                let is_alive = job.beat().await?;
-                bury_dead_triggerers(&store, job.id(), silence, &clock).await?;
-                Ok(is_alive)
-            };
-            Done::Beaten(beaten.await)
-        });
+        let rows = self.rows.clone();
+        self.call(async move { Done::Beaten(rows.beat().await) });
     }
-}
-
-async fn claim_some(store: &Store, claim: &TriggerClaim<'_>) -> Result<Vec<TriggerId>, Error> {
-    if !store.read().await?.has_free_triggers(claim.queues).await? {
-        return Ok(Vec::new());
-    }
-    let mut tx = store.write().await?;
-    let claimed = tx.claim_triggers(claim).await?;
-    tx.commit().await?;
-    Ok(claimed)
-}
-
-async fn load(
-    store: &Store,
-    wanted: Vec<TriggerId>,
-    log_names: &LogNames,
-) -> Result<Loaded, Error> {
-    let mut reader = store.read().await?;
-    let mut loaded = Loaded {
-        workloads: Vec::with_capacity(wanted.len()),
-        unrunnable: Vec::new(),
-        wanted,
-    };
-    let mut structures = Structures::default();
-    for runnable in reader.load_runnable_triggers(&loaded.wanted).await? {
-        match Workload::prepare(&mut reader, runnable, &mut structures, log_names).await? {
-            Ok(workload) => loaded.workloads.push(workload),
-            Err(unrunnable) => loaded.unrunnable.push(unrunnable),
-        }
-    }
-    Ok(loaded)
-}
-
-/// Declares triggerers dead that have been silent for too long, or all but us, and sets their
-/// triggers free.
-pub(super) async fn bury_dead_triggerers(
-    store: &Store,
-    own: JobId,
-    silence: Option<Duration>,
-    clock: &Clock,
-) -> Result<(), Error> {
-    let now = clock.now();
-    let since = silence.map(|silence| {
-        let silence = SignedDuration::try_from(silence).unwrap_or(SignedDuration::MAX);
-        now.checked_sub(silence).unwrap_or(jiff::Timestamp::MIN)
-    });
-    store
-        .retry(|| async {
-            let mut tx = store.write().await?;
-            let dead = match since {
-                Some(since) => tx.fail_dead_jobs(JobType::Triggerer, since, now).await?,
-                None => tx.fail_other_jobs(JobType::Triggerer, own, now).await?,
-            };
-            let released = tx.release_orphaned_triggers().await?;
-            tx.commit().await?;
-            if !dead.is_empty() || released > 0 {
-                warn!(jobs = ?dead, released, "took triggers from triggerers that are dead");
-            }
-            Ok(())
-        })
-        .await
 }

@@ -127,7 +127,7 @@ impl Triggerer {
                 return;
             }
         };
-        info!(pid = child.pid.as_raw(), job_id = %self.job.id(), "started the trigger runner");
+        info!(pid = child.pid.as_raw(), job_id = %self.rows.job_id(), "started the trigger runner");
         let masker = SecretsMasker::new(self.options.masker.clone());
         let session = TriggererSession::new(self.options.session.clone(), masker);
         let (clock, tasks) = (self.clock.clone(), self.tasks.clone());

@@ -1,8 +1,6 @@
 //! The end: triggers are stopped and set free for others.
 
 use futures_util::StreamExt as _;
-use tracing::warn;
-use updraft_execution::chain;
 use updraft_task_comms::session::triggerer::Event;
 
 use super::{Triggerer, next_of};
@@ -18,17 +16,6 @@ impl Triggerer {
                 event = next_of(&mut self.runner) => self.tell_child(event).await,
             }
         }
-        let release = async {
-            let mut tx = self.store.write().await?;
-            tx.release_triggers_of(self.job.id()).await?;
-            tx.commit().await
-        };
-        if let Err(error) = release.await {
-            warn!(
-                error = chain(&error),
-                "failed to set triggers free; they are taken over when the job is dead"
-            );
-        }
-        self.job.end().await;
+        self.rows.end().await;
     }
 }

@@ -1,25 +1,15 @@
 //! What triggers did, on its way into the store.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use tracing::{info, warn};
-use updraft_execution::{Fired, FiredTrigger, Settled, TriggerEvents, chain};
+use tracing::warn;
+use updraft_execution::{Fired, FiredTrigger, TriggerEvents};
 use updraft_model::TriggerId;
-use updraft_runtime::{CancellationToken, Clock, Ids};
-use updraft_store::{Error, Store};
 use updraft_task_comms::session::triggerer::{Event, Report};
 
 use super::calls::Done;
 use super::{ChildNumber, Triggerer};
 use crate::workload::Unrunnable;
-
-/// Events that share a transaction. More would keep other writers waiting, fewer would cost a
-/// commit each.
-const EVENTS_PER_TRANSACTION_MAX: usize = 500;
-
-/// Pause before a report is tried again that the store did not take.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Airflow takes such an end for the answer to a cancellation of its own, and starts the trigger
 /// again and again while the task instance waits for ever.
@@ -33,14 +23,6 @@ pub(super) struct Reported {
     fired: Vec<TriggerId>,
     failed: BTreeSet<TriggerId>,
     finished: Vec<TriggerId>,
-}
-
-/// What a report needs.
-struct Writer {
-    store: Store,
-    clock: Clock,
-    ids: Ids,
-    shutdown: CancellationToken,
 }
 
 impl Triggerer {
@@ -85,16 +67,9 @@ impl Triggerer {
     ) {
         // Two at once happen only around the death of a child; what was parsed is parsed again.
         let mut events = self.events.take().unwrap_or_default();
-        let writer = Writer {
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            ids: self.ids.clone(),
-            shutdown: self.tasks.shutdown(),
-        };
+        let (rows, shutdown) = (self.rows.clone(), self.tasks.shutdown());
         self.call(async move {
-            for some in fired.chunks(EVENTS_PER_TRANSACTION_MAX) {
-                writer.store_all(&mut events, some).await;
-            }
+            rows.report(&mut events, &fired, &shutdown).await;
             let of = |is_failure: bool| {
                 let matching =
                     move |one: &&FiredTrigger| matches!(one.fired, Fired::Failed(_)) == is_failure;
@@ -131,49 +106,5 @@ impl Triggerer {
         if let Some(child) = reported.child {
             self.tell_that_child(child, Event::Stored).await;
         }
-    }
-}
-
-impl Writer {
-    /// Stores events, however long the store is away: they exist nowhere else. Only when
-    /// everything stops are they given up; the next start runs their triggers again.
-    async fn store_all(&self, events: &mut TriggerEvents, fired: &[FiredTrigger]) {
-        loop {
-            match self.try_store(events, fired).await {
-                Ok(settled) => {
-                    if settled != Settled::default() {
-                        info!(
-                            resumed = settled.resumed,
-                            ended = settled.ended,
-                            "triggers let deferred task instances go on"
-                        );
-                    }
-                    return;
-                }
-                Err(error) => {
-                    warn!(
-                        error = chain(&error),
-                        "failed to store events of triggers; trying again"
-                    );
-                }
-            }
-            tokio::select! {
-                () = self.shutdown.cancelled() => return,
-                () = self.clock.sleep(RETRY_PAUSE) => {}
-            }
-        }
-    }
-
-    async fn try_store(
-        &self,
-        events: &mut TriggerEvents,
-        fired: &[FiredTrigger],
-    ) -> Result<Settled, Error> {
-        let mut tx = self.store.write().await?;
-        let settled = events
-            .apply(&mut tx, fired, &self.ids, self.clock.now())
-            .await?;
-        tx.commit().await?;
-        Ok(settled)
     }
 }
