@@ -1,11 +1,15 @@
 //! Clients of the API: they talk to the real router, whose store calls pass the gate.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use updraft_store::RunKey;
+
+use crate::dags::WORLD_BEGINS;
 
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -40,8 +44,26 @@ pub(crate) enum Action {
         slots: i32,
     },
     DeleteRun(RunKey),
+    /// Part of what the world is for: repeated until there is such a backfill.
+    CreateBackfill(BackfillWish),
+    /// `pause`, `unpause` or `cancel`.
+    ChangeBackfill {
+        id: i64,
+        change: &'static str,
+    },
     /// Nothing that exists; nothing may change.
     Nonsense(u64),
+}
+
+/// A backfill that a client wants to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BackfillWish {
+    pub(crate) dag_id: String,
+    /// From some time before the world begins to this time of it.
+    pub(crate) until: Duration,
+    pub(crate) max_active_runs: i32,
+    pub(crate) reprocess: &'static str,
+    pub(crate) run_backwards: bool,
 }
 
 /// How a request went.
@@ -105,8 +127,30 @@ impl Action {
                 Some(json!({"pool": pool, "slots": slots, "include_deferred": false})),
             ),
             Self::DeleteRun(key) => ("DELETE", run(key), None),
+            Self::CreateBackfill(wish) => {
+                ("POST", "/api/v2/backfills".to_owned(), Some(wish.body()))
+            }
+            Self::ChangeBackfill { id, change } => {
+                ("PUT", format!("/api/v2/backfills/{id}/{change}"), None)
+            }
             Self::Nonsense(number) => nonsense(*number),
         }
+    }
+}
+
+impl BackfillWish {
+    fn body(&self) -> Value {
+        const HOURS_BACK: u64 = 3;
+        let at = |seconds: u64| {
+            let at = jiff::Timestamp::from_second(seconds.cast_signed());
+            at.expect("a time within this century").to_string()
+        };
+        json!({
+            "dag_id": self.dag_id, "from_date": at(WORLD_BEGINS - 3_600 * HOURS_BACK),
+            "to_date": at(WORLD_BEGINS + self.until.as_secs()),
+            "max_active_runs": self.max_active_runs, "reprocess_behavior": self.reprocess,
+            "run_backwards": self.run_backwards, "dag_run_conf": {},
+        })
     }
 }
 

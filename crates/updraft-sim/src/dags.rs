@@ -15,7 +15,7 @@ use updraft_model::serialized::TaskLimits;
 use updraft_runtime::Dice;
 
 pub(crate) use script::{Behaviour, Ending, Fate, Step};
-pub(crate) use shape::{draw_version, file_of, uri_of};
+pub(crate) use shape::{WORLD_BEGINS, draw_version, file_of, uri_of};
 
 /// Versions of a Dag that a world may go through.
 const VERSIONS: usize = 3;

@@ -3,6 +3,7 @@
 //! [`rules`] judges the change of one row, [`deferral`] those around a trigger, [`limits`] counts what
 //! is limited, [`ending`] looks at what is left at the end.
 
+mod backfill;
 mod deferral;
 mod ending;
 mod limits;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use updraft_executor::Workload;
+use updraft_model::backfill::Backfill;
 use updraft_model::dag_run::DagRun;
 use updraft_model::filter::Page;
 use updraft_model::serialized::TaskLimits;
@@ -67,6 +69,8 @@ pub(crate) struct Oracle {
     reported: BTreeMap<TaskInstanceId, Ending>,
     acknowledged: BTreeSet<RunKey>,
     deferrals: Deferrals,
+    /// By their number.
+    backfills: BTreeMap<i64, Backfill>,
     is_calm: bool,
     last_move: Duration,
     violation: Option<String>,
@@ -94,6 +98,7 @@ impl Oracle {
             reported: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             deferrals: Deferrals::default(),
+            backfills: BTreeMap::new(),
             is_calm: false,
             last_move: Duration::ZERO,
             violation: None,
@@ -170,6 +175,7 @@ impl Oracle {
             };
             if has_started && matches!(cause, Cause::Scheduler) {
                 self.check_active_runs(&key).await;
+                self.check_backfill_of(&key).await;
             }
         }
         if !queued.is_empty() {
@@ -195,7 +201,8 @@ impl Oracle {
         if was != is {
             let text = format!("{name}: {} -> {} ({})", shown(was), shown(is), short(cause));
             moved.push((name.clone(), '=', text));
-            self.judge_run(cause, &name, was, is);
+            let is_refilled = now.is_some_and(is_filled_again);
+            self.judge_run(cause, &name, was, is, is_refilled);
         }
         let nothing = BTreeMap::new();
         let old = before.map_or(&nothing, |before| &before.instances);
@@ -385,6 +392,11 @@ async fn load(reader: &mut Reader, key: &RunKey) -> Option<Snapshot> {
         .map(|ti| ((ti.task_id.to_string(), ti.map_index.0), ti))
         .collect();
     Some(Snapshot { run, instances })
+}
+
+/// A backfill does it once more: that is a clear.
+fn is_filled_again(run: &Snapshot) -> bool {
+    run.run.backfill_id.is_some() && run.run.state == DagRunState::Queued
 }
 
 async fn all_runs(reader: &mut Reader) -> Vec<RunKey> {

@@ -204,6 +204,7 @@ impl World {
         if self.checks.is_multiple_of(CHECKS_BETWEEN_AUDITS) {
             self.oracle.check_all_runs().await;
         }
+        self.oracle.look_at_backfills().await;
         if !self.is_calm {
             if self.elapsed >= self.setup.active {
                 self.calm_down();
@@ -215,7 +216,11 @@ impl World {
             return self.is_overdue().await;
         }
         let is_over = self.oracle.is_everything_finished();
-        if is_over && !self.holds_triggers() && !self.oracle.has_triggers().await {
+        if is_over
+            && !self.holds_triggers()
+            && !self.oracle.has_triggers().await
+            && !self.oracle.has_open_backfill()
+        {
             self.oracle.check_end().await;
             return Some(self.oracle.violation());
         }

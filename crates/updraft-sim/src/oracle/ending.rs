@@ -105,7 +105,12 @@ impl Oracle {
             stuck.insert(key.dag_id.clone(), ());
         }
         for key in self.in_state(DagRunState::Queued) {
-            if !stuck.contains_key(&key.dag_id) {
+            // As in Airflow, what is cleared of a cancelled backfill never starts.
+            let backfill = self.runs[&key].run.backfill_id;
+            let backfill = backfill.and_then(|id| self.backfills.get(&id));
+            let is_cancelled =
+                backfill.is_some_and(|each| each.is_paused && each.completed_at.is_some());
+            if !stuck.contains_key(&key.dag_id) && !is_cancelled {
                 let known = dags.iter().any(|dag| dag.id == key.dag_id.as_str());
                 return Some(format!(
                     "{}/{} is queued although no run of its Dag is running (a Dag of this \
@@ -130,6 +135,11 @@ impl Oracle {
         self.check_all_runs().await;
         if self.has_triggers().await && self.is_everything_finished() {
             self.violated(|| "triggers of nobody are left".to_owned());
+        }
+        self.look_at_backfills().await;
+        if self.has_open_backfill() && self.is_everything_finished() {
+            let backfills = self.backfills.clone();
+            self.violated(|| format!("a backfill is never completed: {backfills:?}"));
         }
         for key in self.acknowledged.clone() {
             if !self.runs.contains_key(&key) && self.is_undisturbed() {

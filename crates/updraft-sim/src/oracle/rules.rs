@@ -30,7 +30,8 @@ impl Oracle {
         if new.try_number < old.try_number {
             return Some("the number of tries shrank".to_owned());
         }
-        let is_explicit = matches!(cause, Cause::Client(_));
+        let is_filled_again = run.is_some_and(super::is_filled_again);
+        let is_explicit = matches!(cause, Cause::Client(_)) || is_filled_again;
         if old.state.is_finished() && new.state != old.state && !is_explicit {
             let is_of_structure = old.state == S::Removed || new.state == S::Removed;
             // As in Airflow, the choice of a branch goes before a failure beside it.
@@ -94,9 +95,11 @@ impl Oracle {
         name: &str,
         was: Option<DagRunState>,
         is: Option<DagRunState>,
+        is_filled_again: bool,
     ) {
         let was_finished = was.is_some_and(DagRunState::is_finished);
-        if was_finished && is != was && !matches!(cause, Cause::Client(_)) {
+        let is_explicit = matches!(cause, Cause::Client(_)) || is_filled_again;
+        if was_finished && is != was && !is_explicit {
             self.violated(|| format!("{name} left its final state, by {cause:?}"));
         }
         if was.is_some() && is.is_none() && !matches!(cause, Cause::Client(Action::DeleteRun(_))) {

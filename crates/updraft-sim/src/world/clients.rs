@@ -7,7 +7,7 @@ use updraft_store::RunKey;
 use super::World;
 use super::events::Event;
 use crate::actor::{Cause, Done};
-use crate::client::{Action, Answered, send};
+use crate::client::{Action, Answered, BackfillWish, send};
 use crate::faults::FaultKind;
 
 /// Runs that clients trigger for each Dag, at most.
@@ -40,12 +40,37 @@ impl World {
         }
     }
 
+    /// Draws the backfills that the world is for. What one does depends on what has run by then.
+    pub(super) fn plan_backfills(&mut self) {
+        if self.setup.is_comparable {
+            return;
+        }
+        for dag in self.dags.clone() {
+            let purpose = format!("backfills of {}", dag.id);
+            let mut dice = updraft_runtime::Dice::of_purpose(self.setup.seed, &purpose);
+            if !dag.is_scheduled || dice.chance(0.4) {
+                continue;
+            }
+            let at = dice.duration(Duration::from_secs(1), self.setup.active / 2);
+            let wish = BackfillWish {
+                dag_id: dag.id,
+                until: at / 2,
+                max_active_runs: *dice.choose(&[1, 2, 10]),
+                reprocess: dice.choose::<&str>(&["none", "failed", "completed"]),
+                run_backwards: dice.chance(0.3),
+            };
+            let action = Action::CreateBackfill(wish);
+            self.owed.insert(format!("{action:?}"));
+            self.queue.push(at, Event::Send(action));
+        }
+    }
+
     /// Sends a request to a process that lives, if there is one.
     pub(super) fn send(&mut self, action: Action) {
         let name = format!("{action:?}");
         if self.owed.contains(&name) {
             self.later(REPEAT_AFTER, Event::Send(action.clone()));
-        } else if matches!(action, Action::Trigger(_)) {
+        } else if matches!(action, Action::Trigger(_) | Action::CreateBackfill(_)) {
             return;
         }
         let living = self.living_hosts();
@@ -75,7 +100,13 @@ impl World {
         });
         let is_done = match action {
             // A repeated trigger finds its run.
-            Action::Trigger(_) => matches!(status, 200 | 409),
+            // So does a repeated backfill. Some are refused by a rule: a Dag whose runs depend on
+            // their past is not filled backwards.
+            Action::Trigger(_) | Action::CreateBackfill(_) => {
+                matches!(status, 200 | 400 | 409 | 422)
+            }
+            // It has this state, or has ended.
+            Action::ChangeBackfill { .. } => matches!(status, 200 | 404 | 409),
             _ => (200..300).contains(status),
         };
         if is_done {
@@ -99,7 +130,7 @@ impl World {
     }
 
     fn draw_action(&mut self) -> Option<Action> {
-        let kind = self.dice.below(20);
+        let kind = self.dice.below(21);
         let dag = self.dice.below(self.dags.len());
         let dag_id = self.dags[dag].id.clone();
         match kind {
@@ -116,6 +147,14 @@ impl World {
                 return Some(Action::ResizePool { pool, slots });
             }
             4 => return Some(Action::Nonsense(self.dice.next_number())),
+            20 if self.oracle.has_backfills() => {
+                let change = self
+                    .dice
+                    .choose::<&str>(&["pause", "pause", "unpause", "cancel"]);
+                let lot = self.dice.next_number();
+                let id = self.oracle.some_backfill(lot);
+                return Some(Action::ChangeBackfill { id, change });
+            }
             _ => {}
         }
         let runs = self.oracle.runs();
@@ -164,7 +203,12 @@ impl World {
             pool: pool.name.clone(),
             slots: pool.slots,
         });
-        let actions: Vec<Action> = pauses.chain(pools).collect();
+        let backfills = self.oracle.backfills().into_iter();
+        let backfills = backfills.map(|id| Action::ChangeBackfill {
+            id,
+            change: "unpause",
+        });
+        let actions: Vec<Action> = pauses.chain(pools).chain(backfills).collect();
         for action in actions {
             self.owed.insert(format!("{action:?}"));
             self.later(Duration::ZERO, Event::Send(action));

@@ -25,6 +25,7 @@ impl World {
         }
         self.queue.push(CHECK_EVERY, Event::Check);
         self.plan_triggers();
+        self.plan_backfills();
         self.again(self.rates.kill, Event::Kill);
         self.again(self.rates.freeze, Event::Freeze);
         self.again(self.rates.clock_step, Event::StepClock);
