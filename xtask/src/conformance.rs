@@ -7,6 +7,7 @@
 mod compare;
 mod outcome;
 mod plan;
+mod random;
 mod record;
 mod session;
 
@@ -17,6 +18,7 @@ pub(crate) use session::copy_folder;
 use crate::engine::EngineKind;
 use outcome::Outcomes;
 use plan::Plan;
+use random::Against;
 use session::Selection;
 
 #[derive(clap::Args)]
@@ -33,10 +35,58 @@ pub(crate) struct Arguments {
     /// Only these Dags (comma separated); everything else is left alone.
     #[arg(long, value_delimiter = ',')]
     dags: Vec<String>,
+    /// Only the random Dags with these seeds, as in `401..500`; both ends are included.
+    #[arg(long, value_parser = seeds, conflicts_with = "dags")]
+    random_seeds: Option<(u64, u64)>,
+    /// Hold random Dags against what their generator foresees, without Airflow and its record.
+    #[arg(long, conflicts_with_all = ["record", "both", "engine"])]
+    foreseen: bool,
+    /// Only the random Dag with this seed; shows its file and what both engines make of it.
+    #[arg(long, conflicts_with_all = ["dags", "random_seeds", "record"])]
+    seed: Option<u64>,
+    /// Only show the file of the random Dag.
+    #[arg(long, requires = "seed")]
+    print: bool,
+}
+
+fn seeds(text: &str) -> Result<(u64, u64), String> {
+    let numbers = text.split_once("..").and_then(|(first, last)| {
+        let numbers: (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+        (numbers.0 <= numbers.1).then_some(numbers)
+    });
+    numbers.ok_or_else(|| format!("expected two numbers as in `401..500`, found `{text}`"))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let plan = Plan::read()?;
+    let against = match arguments {
+        Arguments { both: true, .. } => Against::Airflow,
+        Arguments { foreseen: true, .. } => Against::Foresight,
+        Arguments { engine, .. } => Against::Record(*engine),
+    };
+    if let Some(seed) = arguments.seed {
+        if arguments.print {
+            random::print(seed);
+            return Ok(());
+        }
+        return random::show(&plan, seed, against);
+    }
+    if let Some((first, last)) = arguments.random_seeds {
+        let seeds: Vec<u64> = (first..=last).collect();
+        if arguments.record {
+            return random::record(&plan, &seeds);
+        }
+        return random::compare(&plan, &seeds, against);
+    }
+    run_written(arguments, &plan)?;
+    if arguments.record || !arguments.dags.is_empty() {
+        return Ok(());
+    }
+    random::compare(&plan, &random::recorded_seeds(&plan), against)
+}
+
+/// Runs the Dags that somebody wrote: the examples and ours.
+fn run_written(arguments: &Arguments, plan: &Plan) -> Result<()> {
     let run_on = |kind: EngineKind, expected: Option<&Outcomes>| {
         let expected = expected
             .into_iter()
@@ -45,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         session::run(
             kind,
             &Selection {
-                plan: &plan,
+                plan,
                 only,
                 expected: expected.collect(),
             },
@@ -62,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         (recorded, arguments.engine)
     };
     let found = run_on(engine, Some(&expected))?;
-    report(&expected, &found, &plan)
+    report(&expected, &found, plan)
 }
 
 /// What the gate runs: Updraft against the record, all Dags.
@@ -72,6 +122,10 @@ pub(crate) fn run_against_record() -> Result<()> {
         both: false,
         engine: EngineKind::Updraft,
         dags: Vec::new(),
+        random_seeds: None,
+        foreseen: false,
+        print: false,
+        seed: None,
     })
 }
 

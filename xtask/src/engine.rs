@@ -13,6 +13,10 @@ use crate::{airflow, updraft};
 
 /// The user both engines are given.
 pub(crate) const USERNAME: &str = "admin";
+
+/// The roles that must be healthy before anything is asked of an engine.
+const ROLES: [&str; 4] = ["metadatabase", "scheduler", "dag_processor", "triggerer"];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum EngineKind {
     Updraft,
@@ -24,15 +28,6 @@ impl EngineKind {
         match self {
             Self::Updraft => "Updraft",
             Self::Airflow => "Airflow",
-        }
-    }
-
-    /// The roles that must be healthy before anything is asked of the engine. Updraft has no
-    /// triggerer yet and says so in its health.
-    fn roles(self) -> &'static [&'static str] {
-        match self {
-            Self::Updraft => &["metadatabase", "scheduler", "dag_processor"],
-            Self::Airflow => &["metadatabase", "scheduler", "dag_processor", "triggerer"],
         }
     }
 
@@ -131,7 +126,7 @@ impl Engine {
                 service.require_alive()?;
             }
             let known = password(&services, launch);
-            if is_healthy(kind, &rest)
+            if is_healthy(&rest)
                 && known.is_some_and(|password| rest.log_in(USERNAME, &password).is_ok())
             {
                 break;
@@ -172,13 +167,11 @@ const READY_MAX: Duration = Duration::from_secs(180);
 const READY_POLL: Duration = Duration::from_millis(20);
 
 /// Every role reports a fresh heartbeat.
-fn is_healthy(kind: EngineKind, rest: &RestClient) -> bool {
+fn is_healthy(rest: &RestClient) -> bool {
     let Ok(health) = rest.get("/api/v2/monitor/health") else {
         return false;
     };
-    kind.roles()
-        .iter()
-        .all(|role| health[role]["status"] == "healthy")
+    ROLES.iter().all(|role| health[role]["status"] == "healthy")
 }
 
 /// Makes an empty home with an empty Dags folder for one start of an engine.

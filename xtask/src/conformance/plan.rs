@@ -41,6 +41,18 @@ pub(super) struct Plan {
     /// Differences we know of: the start of their text, and the reason.
     #[serde(default)]
     known_differences: BTreeMap<String, String>,
+    pub(super) random: RandomPlan,
+}
+
+/// What is said of the random Dags.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RandomPlan {
+    /// The first and the last recorded seed.
+    pub(super) seeds: (u64, u64),
+    /// Seeds that are not recorded, and why.
+    #[serde(default)]
+    pub(super) excluded: BTreeMap<u64, String>,
 }
 
 /// One run to trigger.
@@ -89,7 +101,10 @@ impl Plan {
     }
 
     pub(super) fn explanation(&self, difference: &Difference) -> Option<&str> {
-        let text = difference.to_string();
+        self.explanation_of(&difference.to_string())
+    }
+
+    pub(super) fn explanation_of(&self, text: &str) -> Option<&str> {
         let mut known = self.known_differences.iter();
         known
             .find(|(start, _)| text.starts_with(*start))

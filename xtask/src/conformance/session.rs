@@ -93,7 +93,7 @@ pub(super) fn run(kind: EngineKind, selection: &Selection<'_>) -> Result<Outcome
 }
 
 /// Creates the pools and variables the Dags ask for.
-fn prepare(rest: &RestClient, plan: &Plan) -> Result<()> {
+pub(super) fn prepare(rest: &RestClient, plan: &Plan) -> Result<()> {
     for (name, slots) in &plan.pools {
         rest.post(
             "/api/v2/pools",
