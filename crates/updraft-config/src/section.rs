@@ -76,6 +76,13 @@ impl Section<'_> {
         })
     }
 
+    /// A whole number from zero that may be left out.
+    pub(crate) fn optional_count(&mut self, key: &str) -> Option<u32> {
+        self.optional(key, "a count", |text| {
+            u32::try_from(convert::integer(text)?).ok()
+        })
+    }
+
     /// A whole number from one.
     pub(crate) fn positive(&mut self, key: &str) -> u32 {
         let positive = |text: &str| {

@@ -13,57 +13,91 @@ use updraft_model::dag::Dag;
 use updraft_model::dag_run::DagRun;
 use updraft_model::serialized::{SerializedDag, Task};
 use updraft_model::task_instance::TaskInstance;
-use updraft_model::workload::Workload;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
-use updraft_planning::executor_event::{EventPlan, EventView, ExecutorEvent, plan_executor_event};
+use updraft_planning::executor_event::{ExecutorEvent, Mismatch};
 use updraft_planning::fail_fast::{Bystander, plan_fail_fast};
 use updraft_runtime::Ids;
 use updraft_store::{BuriedTry, Error, NewCallbackRequest, NewEventLog, TaskInstanceUpdate, Tx};
 use updraft_task_comms::message;
 
+use crate::executor_event::{Report, Reported, settle};
+
 /// Below the callbacks of Dags: those of their tasks.
 const TASK_CALLBACK_PRIORITY: i32 = 0;
+
+/// How a try was found dead.
+#[derive(Clone, Copy, Debug)]
+pub struct Death<'a> {
+    /// What the audit log calls it.
+    pub event: &'static str,
+    pub why: &'a str,
+}
 
 /// Ends a try that died. `false`: the row had moved on already, and nothing was changed.
 pub async fn bury(
     tx: &mut Tx,
     id: TaskInstanceId,
-    why: &str,
+    death: Death<'_>,
     ids: &Ids,
     now: Timestamp,
 ) -> Result<bool, Error> {
     let Some(ti) = tx.lock_task_instance(id).await? else {
         return Ok(false);
     };
-    let dag = load_dag(tx, &ti).await?;
-    let task = dag
-        .as_ref()
-        .and_then(|dag| dag.find_task(ti.task_id.as_str()));
-    let view = EventView {
-        state: ti.state,
+    let report = Report {
+        event: ExecutorEvent::Failed,
         try_number: ti.try_number,
-        max_tries: ti.max_tries,
-        start_date: ti.start_date,
-        event_try_number: ti.try_number,
-        is_queued_by_other: false,
+        job_id: None,
         is_held_by_executor: false,
-        is_resuming: ti.next_method.is_some(),
-        task,
-        fail_fast: dag.as_ref().is_some_and(|dag| dag.attributes().fail_fast),
+        death,
     };
-    let EventPlan::Mismatch(mismatch) = plan_executor_event(&ExecutorEvent::Failed, &view, now)
-    else {
+    let settled = settle(tx, &ti, &report, ids, now).await?;
+    Ok(matches!(settled, Reported::Buried(_)))
+}
+
+/// Ends a try that has not been heard of since a moment. `false`: it has, or has moved on.
+pub async fn bury_silent(
+    tx: &mut Tx,
+    id: TaskInstanceId,
+    since: Timestamp,
+    ids: &Ids,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let found = tx.lock_task_instance(id).await?;
+    let runs = found.filter(|ti| {
+        matches!(
+            ti.state,
+            TaskInstanceState::Running | TaskInstanceState::Restarting
+        )
+    });
+    let last = runs.and_then(|ti| ti.last_heartbeat_at);
+    let Some(last) = last.filter(|last| *last < since) else {
         return Ok(false);
     };
-    warn!(dag_id = %ti.dag_id, run_id = %ti.run_id, task_id = %ti.task_id, map_index = %ti.map_index, try_number = ti.try_number, state = %mismatch.state, why, "a task instance died");
-    let wanted = WantedCallbacks {
-        state: mismatch.state,
-        callback: mismatch.callback,
-        email: mismatch.email,
+    let death = Death {
+        event: "heartbeat timeout",
+        why: &format!("no heartbeat since {last}"),
     };
-    request_callbacks(tx, &ti, task, &wanted, why, now).await?;
+    bury(tx, id, death, ids, now).await
+}
+
+/// Writes down how a dead try ended, with all that follows from it.
+pub(crate) async fn write_death(
+    tx: &mut Tx,
+    ti: &TaskInstance,
+    grave: Grave<'_>,
+    ids: &Ids,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let Grave {
+        dag,
+        mismatch,
+        death: Death { event, why },
+    } = grave;
+    let task = dag.and_then(|dag| dag.find_task(ti.task_id.as_str()));
+    warn!(dag_id = %ti.dag_id, run_id = %ti.run_id, task_id = %ti.task_id, map_index = %ti.map_index, try_number = ti.try_number, state = %mismatch.state, why, "a task instance died");
     let buried = BuriedTry {
-        id,
+        id: ti.id,
         from: ti.state,
         state: mismatch.state,
         end_date: mismatch.end_date,
@@ -73,38 +107,30 @@ pub async fn bury(
     if !tx.bury_try(&buried, now).await? {
         return Ok(false);
     }
-    let mut entry = NewEventLog::about(&ti, "state mismatch", now);
+    let wanted = WantedCallbacks {
+        state: mismatch.state,
+        callback: mismatch.callback,
+        email: mismatch.email,
+    };
+    request_callbacks(tx, ti, task, &wanted, why, now).await?;
+    let mut entry = NewEventLog::about(ti, event, now);
     entry.extra = Some(why.to_owned());
     tx.write_event_log(&entry).await?;
+    tx.write_event_log(&NewEventLog::about(ti, "failed", now))
+        .await?;
     if mismatch.fail_fast
-        && let Some(dag) = &dag
+        && let Some(dag) = dag
     {
-        end_others(tx, dag, &ti, now).await?;
+        end_others(tx, dag, ti, now).await?;
     }
     Ok(true)
 }
 
-/// Lets a try that was cleared while it ran begin again, now that its process is gone.
-pub async fn release_restarting(
-    tx: &mut Tx,
-    workload: &Workload,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let (dag_id, run_id) = (&workload.dag_id, &workload.run_id);
-    let found = tx
-        .find_task_instance_of(dag_id, run_id, &workload.task_id, workload.map_index)
-        .await?;
-    let Some(ti) = found.filter(|ti| ti.state == TaskInstanceState::Restarting) else {
-        return Ok(());
-    };
-    let dag = load_dag(tx, &ti).await?;
-    let task = dag
-        .as_ref()
-        .and_then(|dag| dag.find_task(ti.task_id.as_str()));
-    let retries = task.map_or(0, |task| task.retries.count);
-    tx.restart_cleared(ti.id, ti.try_number.saturating_add(retries), now)
-        .await?;
-    Ok(())
+/// What is known of a dead try.
+pub(crate) struct Grave<'a> {
+    pub dag: Option<&'a SerializedDag>,
+    pub mismatch: &'a Mismatch,
+    pub death: Death<'a>,
 }
 
 /// `fail_fast`: a task instance failed, and if its Dag wants it so, everything else in its run
@@ -161,7 +187,10 @@ pub(crate) async fn end_others(
     Ok(())
 }
 
-async fn load_dag(tx: &mut Tx, ti: &TaskInstance) -> Result<Option<SerializedDag>, Error> {
+pub(crate) async fn load_dag(
+    tx: &mut Tx,
+    ti: &TaskInstance,
+) -> Result<Option<SerializedDag>, Error> {
     let Some(version) = ti.dag_version_id else {
         return Ok(None);
     };

@@ -12,6 +12,7 @@ mod burial;
 mod child_output;
 mod child_runner;
 mod clearing;
+mod executor_event;
 mod exit;
 mod failure;
 mod hitl;
@@ -23,6 +24,7 @@ mod run_answer;
 mod run_apply;
 mod run_view;
 mod structures;
+mod stuck;
 mod trigger_events;
 
 pub use answer::{AnswerOptions, Asker, TaskAsker, answer};
@@ -30,10 +32,11 @@ pub use backfill::{
     BACKFILL_DATES_MAX, BackfillError, BackfillRules, BackfillWish, DateFinder, Filler, Progress,
     create_backfill, preview_backfill,
 };
-pub use burial::{bury, fail_fast, release_restarting};
+pub use burial::{Death, bury, bury_silent, fail_fast};
 pub use child_output::ChildLog;
 pub use child_runner::{ChildOrder, ChildRunner, End, Finished};
 pub use clearing::{ClearOrder, Cleared, Clearing, by_run};
+pub use executor_event::{Report, Reported, release_restarting, settle_workload};
 pub use exit::Exit;
 pub use failure::{chain, failure_of};
 pub use hitl::{OverdueInput, Resumed, park, resolve_overdue_input, respond, resume};
@@ -45,5 +48,6 @@ pub use run_answer::dag_run_responses;
 pub use run_apply::{Applied, apply_task_instances};
 pub use run_view::{ViewOf, load_view};
 pub use structures::Structures;
+pub use stuck::{StuckRules, Unstuck, free_stuck};
 pub use trigger_events::{Fired, FiredTrigger, Settled, TriggerEvents};
 pub use updraft_python::Channels;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
-use updraft_runtime::{OnExit, Tasks};
+use updraft_runtime::{CancellationToken, OnExit, Tasks};
 use uuid::Uuid;
 
 use crate::queue::Queue;
@@ -44,10 +44,18 @@ struct Shared {
 struct State {
     waiting: Queue,
     running: usize,
-    /// How many workloads of each row run or wait here. A sensor that was rescheduled may be back
-    /// before its last supervision has ended.
-    held: BTreeMap<Uuid, usize>,
+    /// The rows whose workloads run or wait here.
+    held: BTreeMap<Uuid, Held>,
     stopped: bool,
+}
+
+/// A row whose workload runs or waits here.
+#[derive(Default)]
+struct Held {
+    /// A sensor that was rescheduled may be back before its last supervision has ended.
+    workloads: usize,
+    /// Ends the supervisions that run now.
+    revoked: CancellationToken,
 }
 
 impl LocalExecutor {
@@ -73,7 +81,11 @@ impl LocalExecutor {
             tasks.spawn("executor.workload", OnExit::Log, async move {
                 let unfinished = unfinished;
                 let slot = slot;
-                let outcome = running.await;
+                let outcome = tokio::select! {
+                    biased;
+                    () = slot.revoked.cancelled() => Outcome::Refused,
+                    outcome = running => outcome,
+                };
                 // Free the slot first: the scheduler that hears of the end asks for free slots.
                 drop(slot);
                 unfinished.finish(outcome).await;
@@ -114,7 +126,7 @@ impl LocalExecutor {
                 .occupied
                 .fetch_add(workloads.len(), Ordering::AcqRel);
             for workload in workloads {
-                *state.held.entry(workload.id()).or_default() += 1;
+                state.held.entry(workload.id()).or_default().workloads += 1;
                 state.waiting.push(workload);
             }
         }
@@ -132,6 +144,26 @@ impl LocalExecutor {
         }
     }
 
+    /// Whether a workload of this try waits here for a slot.
+    #[must_use]
+    pub fn is_waiting(&self, id: Uuid) -> bool {
+        self.shared.lock().waiting.contains(id)
+    }
+
+    /// Lets go of a try: what waits is dropped, and a supervision that runs is given up, which ends
+    /// its process.
+    pub fn revoke(&self, id: Uuid) {
+        let mut state = self.shared.lock();
+        let dropped = state.waiting.remove(id);
+        for _ in 0..dropped {
+            state.release(id);
+        }
+        self.shared.occupied.fetch_sub(dropped, Ordering::AcqRel);
+        if let Some(held) = state.held.get_mut(&id) {
+            std::mem::take(&mut held.revoked).cancel();
+        }
+    }
+
     /// Whether a workload of this row runs or waits here.
     #[must_use]
     pub fn holds(&self, id: Uuid) -> bool {
@@ -142,9 +174,9 @@ impl LocalExecutor {
 impl State {
     /// One workload of this row less.
     fn release(&mut self, id: Uuid) {
-        if let Some(count) = self.held.get_mut(&id) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.workloads -= 1;
+            if held.workloads == 0 {
                 self.held.remove(&id);
             }
         }
@@ -158,16 +190,17 @@ impl Shared {
 
     /// Starts waiting workloads while there are slots.
     fn fill(this: &Arc<Self>) {
-        while let Some(workload) = this.take_next() {
+        while let Some((workload, revoked)) = this.take_next() {
             let slot = Slot {
                 shared: Arc::clone(this),
                 id: workload.id(),
+                revoked,
             };
             (this.start)(workload, slot);
         }
     }
 
-    fn take_next(&self) -> Option<ExecutorWorkload> {
+    fn take_next(&self) -> Option<(ExecutorWorkload, CancellationToken)> {
         let mut state = self.lock();
         if state.stopped || state.running >= self.parallelism {
             return None;
@@ -175,7 +208,12 @@ impl Shared {
         let workload = state.waiting.pop()?;
         state.running += 1;
         debug_assert!(state.waiting.len() + state.running <= self.occupied.load(Ordering::Acquire));
-        Some(workload)
+        let revoked = state
+            .held
+            .get(&workload.id())
+            .map(|held| held.revoked.clone())
+            .unwrap_or_default();
+        Some((workload, revoked))
     }
 }
 
@@ -208,6 +246,7 @@ impl Drop for Unfinished {
 struct Slot {
     shared: Arc<Shared>,
     id: Uuid,
+    revoked: CancellationToken,
 }
 
 impl Drop for Slot {

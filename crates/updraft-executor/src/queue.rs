@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use uuid::Uuid;
+
 use crate::ExecutorWorkload;
 
 /// A priority queue that keeps the order of arrival among equals.
@@ -31,6 +33,17 @@ impl Queue {
 
     pub(crate) fn pop(&mut self) -> Option<ExecutorWorkload> {
         self.heap.pop().map(|entry| entry.workload)
+    }
+
+    pub(crate) fn contains(&self, id: Uuid) -> bool {
+        self.heap.iter().any(|entry| entry.workload.id() == id)
+    }
+
+    /// Takes out every workload of a try; gives how many there were.
+    pub(crate) fn remove(&mut self, id: Uuid) -> usize {
+        let before = self.heap.len();
+        self.heap.retain(|entry| entry.workload.id() != id);
+        before - self.heap.len()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -12,7 +12,8 @@
 //! It does not run tasks (the executor does), parse files (the Dag processor does) or know SQL.
 //!
 //! Start with [`Scheduler`] in `scheduler.rs`, which takes steps; `run.rs` is the loop that decides
-//! when, [`examine`] one look at one run, [`queueing`] the critical section, [`upkeep`] the timers.
+//! when, [`examine`] one look at one run, [`queueing`] the critical section, [`upkeep`] the timers,
+//! [`lost`] the repair of what died without a word.
 
 mod agenda;
 mod asking;
@@ -27,6 +28,7 @@ mod examine;
 mod follow;
 mod followers;
 mod listeners;
+mod lost;
 mod queueing;
 mod run;
 mod scheduler;
@@ -42,4 +44,4 @@ pub use custom_mappers::CustomMappers;
 pub use dags::DagCache;
 pub use error::Error;
 pub use listeners::ListenerCaller;
-pub use scheduler::{Next, Scheduler, SchedulerOptions};
+pub use scheduler::{Next, Scheduler, SchedulerOptions, StuckOptions};

@@ -61,6 +61,8 @@ pub struct SchedulerOptions {
     pub heartbeat_timeout_detection_interval: Duration,
     /// `[scheduler] trigger_timeout_check_interval`: the net below the timers of trigger timeouts.
     pub trigger_timeout_check_interval: Duration,
+    /// What is done about a try that stays queued.
+    pub stuck: StuckOptions,
     /// What a run of a backfill may be.
     pub run_rules: RunRules,
     /// Variables of the environment of this process, by their keys in capitals: they go before
@@ -76,6 +78,17 @@ pub struct SchedulerOptions {
     pub full_scan_interval: Duration,
     /// Nobody else uses the store: every other scheduler job in it is dead.
     pub is_alone: bool,
+}
+
+/// What is done about a try that stays queued although there was room for it.
+#[derive(Clone, Copy, Debug)]
+pub struct StuckOptions {
+    /// `[scheduler] task_queued_timeout`.
+    pub timeout: Duration,
+    /// `[scheduler] task_queued_timeout_check_interval`.
+    pub check_interval: Duration,
+    /// `[scheduler] num_stuck_in_queued_retries`: so often a try is queued again.
+    pub requeues_max: u32,
 }
 
 /// One scheduler.

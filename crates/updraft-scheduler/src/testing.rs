@@ -9,7 +9,7 @@ use updraft_execution::LogNames;
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_store::{Keyring, ParsedDag, ParsedFile, Store, StoreOptions};
 
-use crate::scheduler::SchedulerOptions;
+use crate::scheduler::{SchedulerOptions, StuckOptions};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -41,6 +41,11 @@ pub(crate) fn options() -> SchedulerOptions {
         task_instance_heartbeat_timeout: MINUTE,
         heartbeat_timeout_detection_interval: MINUTE,
         trigger_timeout_check_interval: MINUTE,
+        stuck: StuckOptions {
+            timeout: MINUTE,
+            check_interval: MINUTE,
+            requeues_max: 2,
+        },
         run_rules: RunRules {
             allowed_run_id_pattern: ".*".to_owned(),
             allow_double_dot_in_ids: false,

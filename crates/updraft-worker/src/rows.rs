@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tracing::{info, warn};
 use updraft_execution::{
-    Asker, TaskAsker, answer, bury, fail_fast, failure_of, park, release_restarting,
+    Asker, Death, TaskAsker, answer, bury, fail_fast, failure_of, park, release_restarting,
 };
 use updraft_model::workload::Workload;
 use updraft_model::{TaskInstanceId, TaskInstanceState};
@@ -306,7 +306,11 @@ impl Rows {
             return Ok(false);
         }
         let why = crash.reason.to_string();
-        let is_buried = bury(&mut tx, self.ti_id, &why, &self.ids, self.clock.now()).await?;
+        let death = Death {
+            event: "state mismatch",
+            why: &why,
+        };
+        let is_buried = bury(&mut tx, self.ti_id, death, &self.ids, self.clock.now()).await?;
         tx.commit().await?;
         Ok(is_buried)
     }
@@ -315,7 +319,7 @@ impl Rows {
     async fn after_superseded(&self, workload: &Workload) -> Outcome {
         let release = async {
             let mut tx = self.store.write().await?;
-            release_restarting(&mut tx, workload, self.clock.now()).await?;
+            release_restarting(&mut tx, workload, &self.ids, self.clock.now()).await?;
             tx.commit().await
         };
         match release.await {

@@ -41,6 +41,9 @@ pub struct SchedulerConfig {
     pub task_queued_timeout: Duration,
     /// `task_queued_timeout_check_interval`: pause between two searches for stuck tasks.
     pub task_queued_timeout_check_interval: Duration,
+    /// Times a stuck try is queued again: `num_stuck_in_queued_retries`, which Airflow reads without
+    /// having it in its table of options.
+    pub num_stuck_in_queued_retries: u32,
     /// `trigger_timeout_check_interval`: pause between two searches for triggers out of time.
     pub trigger_timeout_check_interval: Duration,
     /// `parsing_cleanup_interval`: pause between two searches for Dags whose file is gone.
@@ -76,6 +79,9 @@ impl SchedulerConfig {
             task_queued_timeout: section.seconds("task_queued_timeout"),
             task_queued_timeout_check_interval: section
                 .seconds("task_queued_timeout_check_interval"),
+            num_stuck_in_queued_retries: section
+                .optional_count("num_stuck_in_queued_retries")
+                .unwrap_or(2),
             trigger_timeout_check_interval: section.seconds("trigger_timeout_check_interval"),
             parsing_cleanup_interval: section.seconds("parsing_cleanup_interval"),
             pool_metrics_interval: section.seconds("pool_metrics_interval"),

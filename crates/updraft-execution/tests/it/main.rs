@@ -7,5 +7,6 @@
 
 mod backfills;
 mod clearing;
+mod failures;
 mod scene;
 mod trigger_events;

@@ -208,3 +208,37 @@ async fn a_stopped_executor_starts_nothing_and_finishes_what_runs() {
     assert_eq!(*started.lock().unwrap(), ["runs"]);
     assert_eq!(executor.occupied(), 0);
 }
+
+#[tokio::test]
+async fn a_revoked_try_gives_its_place_back_and_nobody_is_told_that_it_failed() {
+    let Gated {
+        executor,
+        mut events,
+        gate,
+        started,
+    } = gated(1);
+    let (runs, waits) = (workload("runs", 2), workload("waits", 1));
+    executor.queue(vec![runs.clone(), waits.clone(), workload("next", 0)]);
+    while started.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(executor.is_waiting(waits.id()) && !executor.is_waiting(runs.id()));
+    executor.revoke(waits.id());
+    assert!(!executor.holds(waits.id()));
+    executor.revoke(runs.id());
+    let event = events.recv().await.expect("open");
+    assert_eq!(
+        (event.workload, event.outcome),
+        (runs.clone(), Outcome::Refused)
+    );
+    assert!(!executor.holds(runs.id()));
+    gate.add_permits(1);
+    assert_eq!(next(&mut events).await, "next");
+    assert_eq!(executor.occupied(), 0);
+
+    // What is queued after a revocation is not affected by it.
+    executor.queue(vec![runs.clone()]);
+    gate.add_permits(1);
+    let event = events.recv().await.expect("open");
+    assert_eq!((event.workload, event.outcome), (runs, Outcome::Supervised));
+}

@@ -18,7 +18,7 @@ use updraft_executor::{
 };
 use updraft_model::pool::Pool;
 use updraft_runtime::{Clock, Ids, SimulatedTime, Tasks};
-use updraft_scheduler::{Next, Scheduler, SchedulerOptions};
+use updraft_scheduler::{Next, Scheduler, SchedulerOptions, StuckOptions};
 use updraft_store::{Change, Gate, Keyring, Store, StoreOptions};
 
 use super::World;
@@ -652,6 +652,11 @@ fn scheduler_options(hostname: &str, is_alone: bool) -> SchedulerOptions {
         heartbeat_timeout_detection_interval: seconds(30),
         trigger_timeout_check_interval: seconds(60),
         parsing_cleanup_interval: seconds(60),
+        stuck: StuckOptions {
+            timeout: seconds(600),
+            check_interval: seconds(120),
+            requeues_max: 2,
+        },
         run_rules: run_rules(),
         environment_variables: Default::default(),
         connection_tests_max: 4,

@@ -13,7 +13,7 @@ use updraft_execution::{AnswerOptions, LogNames};
 use updraft_executor::{ExecutorWorkload, LocalExecutor, Outcome, Workload};
 use updraft_model::TaskInstanceState;
 use updraft_runtime::{Clock, Ids, SimulatedTime, Tasks};
-use updraft_scheduler::{Next, Scheduler, SchedulerOptions};
+use updraft_scheduler::{Next, Scheduler, SchedulerOptions, StuckOptions};
 use updraft_store::{Change, Gate, Keyring, Passage, Store, StoreOptions};
 use updraft_task_comms::json::JsonText;
 use updraft_task_comms::masker::MaskerConfig;
@@ -180,6 +180,11 @@ fn options() -> SchedulerOptions {
         orphaned_tasks_check_interval: LONG,
         task_instance_heartbeat_timeout: LONG,
         heartbeat_timeout_detection_interval: LONG,
+        stuck: StuckOptions {
+            timeout: 10 * LONG,
+            check_interval: LONG,
+            requeues_max: 2,
+        },
         run_rules: rules(),
         environment_variables: Default::default(),
         connection_tests_max: 4,

@@ -151,6 +151,18 @@ impl Tx {
         let state = TaskInstanceState::UpForRetry;
         let ti = match self.lock_running(id, state).await? {
             Found::Running(ti) => ti,
+            // The answer to an earlier report of the same end was lost: from then on the try is
+            // found in the history only. Another's burial of it has another end.
+            Found::Settled(Transition::NotFound) => {
+                let past = self.find_past_try(id).await?;
+                let is_ours = past
+                    .is_some_and(|past| past.end_date.map(micros) == Some(micros(retry.end_date)));
+                return Ok(if is_ours {
+                    Transition::AlreadySo
+                } else {
+                    Transition::NotFound
+                });
+            }
             Found::Settled(transition) => return Ok(transition),
         };
         self.begin_next_try(&ti, retry, now).await?;

@@ -85,6 +85,33 @@ impl Tx {
         Ok(true)
     }
 
+    /// Lets a queued try wait for a place again. `false`: the row has moved on.
+    pub async fn requeue_stuck(
+        &mut self,
+        id: TaskInstanceId,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let statement = sqlx::query(
+            "UPDATE task_instance
+                SET state = 'scheduled', queued_dttm = NULL, queued_by_job_id = NULL,
+                    scheduled_dttm = $2, updated_at = $2
+              WHERE id = $1 AND state = 'queued'
+              RETURNING dag_id, run_id",
+        )
+        .bind(id.to_string())
+        .bind(micros(now));
+        let Some(row) = self
+            .fetch_optional("queue a stuck try again", statement)
+            .await?
+        else {
+            return Ok(false);
+        };
+        let mut columns = Columns::of("task_instance", &row);
+        let (dag_id, run_id) = (columns.id()?, columns.id()?);
+        self.run_changed(&dag_id, &run_id);
+        Ok(true)
+    }
+
     /// Stores the name under which an executor knows a try.
     pub async fn set_external_executor_id(
         &mut self,

@@ -146,8 +146,17 @@ fn after_a_retry_the_old_try_changes_nothing() {
             .await
             .unwrap();
         assert_eq!(late, Transition::NotFound);
+        // The same report again is one whose answer was lost; another one is of somebody else.
         assert_eq!(
             tx.retry_try(id, &retry, at(16)).await.unwrap(),
+            Transition::AlreadySo
+        );
+        let other = Retry {
+            end_date: at(16),
+            ..retry.clone()
+        };
+        assert_eq!(
+            tx.retry_try(id, &other, at(16)).await.unwrap(),
             Transition::NotFound
         );
         let beat = tx.heartbeat_try(id, "box", 7, at(16)).await.unwrap();

@@ -16,7 +16,7 @@ use updraft_execution::{AnswerOptions, LogNames, PythonSide};
 use updraft_plugins::Plugins;
 use updraft_python::{ProvisionRequest, PythonRuntime, ZygoteConfig};
 use updraft_runtime::{Clock, Ids};
-use updraft_scheduler::{CustomMappers, SchedulerOptions};
+use updraft_scheduler::{CustomMappers, SchedulerOptions, StuckOptions};
 use updraft_store::TriggerQueues;
 use updraft_task_comms::masker::MaskerConfig;
 use updraft_task_comms::session::SessionConfig;
@@ -193,6 +193,11 @@ pub(super) fn scheduler(
         heartbeat_timeout_detection_interval: config
             .task_instance_heartbeat_timeout_detection_interval,
         trigger_timeout_check_interval: config.trigger_timeout_check_interval,
+        stuck: StuckOptions {
+            timeout: config.task_queued_timeout,
+            check_interval: config.task_queued_timeout_check_interval,
+            requeues_max: config.num_stuck_in_queued_retries,
+        },
         run_rules: run_rules(settings),
         environment_variables: environment_variables(),
         connection_tests_max: settings.connection_test.max_concurrency.into(),
