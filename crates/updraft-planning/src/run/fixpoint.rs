@@ -42,9 +42,11 @@ pub fn plan_finish(view: &RunView<'_>, now: Timestamp) -> RunPlan {
 fn repeat(view: &RunView<'_>, now: Timestamp, schedule: impl Fn(&mut Board<'_>, &[At])) -> RunPlan {
     let mut board = Board::new(view, now);
     // Each pass but the last finishes, schedules or expands something, and every task does each of
-    // these at most once per level of the Dag. A run that needs more shows a bug of ours; it goes
-    // on with the next plan instead of never ending.
-    let passes_max = 4 * u32::try_from(view.dag.tasks().len()).unwrap_or(u32::MAX / 4) + 8;
+    // these at most once per level of the Dag; a search for a deadlock finishes at least one row.
+    // A run that needs more shows a bug of ours; it goes on with the next plan instead of never
+    // ending.
+    let passes_max = 4 * view.dag.tasks().len() + view.task_instances.len() + 8;
+    let passes_max = u32::try_from(passes_max).unwrap_or(u32::MAX);
     let mut end = None;
     let mut is_settled = false;
     while !is_settled && board.pass < passes_max {
@@ -52,8 +54,12 @@ fn repeat(view: &RunView<'_>, now: Timestamp, schedule: impl Fn(&mut Board<'_>, 
         schedule(&mut board, &result.ready);
         if !board.has_agenda() {
             let result = board.settle(result);
+            let unfinished = board.unfinished();
             end = board.decide(&result);
-            is_settled = end.is_some() || !board.has_agenda();
+            // The search for a deadlock stops at the first row that could run. When it finished
+            // rows on its way, also such that nobody watches, the next one may find no such row.
+            let is_same = board.unfinished() == unfinished;
+            is_settled = end.is_some() || (is_same && !board.has_agenda());
         }
     }
     RunPlan {

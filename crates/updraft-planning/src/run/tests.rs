@@ -152,6 +152,30 @@ fn a_task_without_a_row_upstream_waits_until_the_run_is_stuck() {
 }
 
 #[test]
+fn a_search_for_a_deadlock_goes_on_until_it_finishes_nothing_more() {
+    // The Dag no longer maps `up`, so its two rows are more than the rule of the others expects:
+    // it skips them and is satisfied, both at once.
+    let plan = plan(
+        "
+        up >> a, z
+        a: rule=all_skipped
+        z: rule=all_skipped
+        ",
+        "
+        up[0] success
+        up[1] skipped
+        a running
+        z running
+        ",
+    );
+    assert_snapshot!(plan, @r"
+    a: running -> skipped, try 0 (trigger rule all_skipped, upstream: 2 of 1 done, 1 success, 1 skipped)
+    z: running -> skipped, try 0 (trigger rule all_skipped, upstream: 2 of 1 done, 1 success, 1 skipped)
+    run: success (success), last up[0]
+    ");
+}
+
+#[test]
 fn nothing_of_a_paused_dag_starts_but_its_runs_finish() {
     let dag = dag("a >> b");
     let start = super::plan_finish(&view(&dag, fresh_rows(&dag)), instant(NOW));

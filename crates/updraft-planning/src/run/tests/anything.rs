@@ -144,7 +144,8 @@ fn stored(run: &AnyRun, plan: &RunPlan) -> Vec<TaskInstanceView> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1_500,
+        // `PROPTEST_CASES` may ask for more.
+        cases: ProptestConfig::default().cases.max(1_500),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
