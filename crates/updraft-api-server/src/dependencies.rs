@@ -1,92 +1,106 @@
-//! Why a task instance does not run, as far as a look from outside can tell.
-//!
-//! The scheduler knows more and says it in its plans; this answers the API's question from the rows.
+//! Why a task instance does not run: in Airflow's words, and in the scheduler's own.
 
+use std::sync::Arc;
+
+use updraft_execution::{Subject, explain_task_instance, failed_deps_of, version_of};
+use updraft_model::TaskInstanceState;
+use updraft_model::serialized::SerializedDag;
 use updraft_model::task_instance::TaskInstance;
-use updraft_model::{DagRunState, TaskInstanceState};
-use updraft_rest_api::task_instance::TaskDependencyResponse;
-use updraft_store::Reader;
+use updraft_rest_api::task_instance::{TaskDependencyResponse, TaskExplanationResponse};
+use updraft_rest_api::time::api_time;
+use updraft_store::{LockedRun, Reader};
 
+use crate::call::{Answer, Call, ok};
 use crate::error::ApiError;
 use crate::state::ApiState;
+use crate::task_instances::query_map_index;
 
 /// Unmet dependencies; none for an instance that is beyond waiting.
 pub(crate) async fn of(
     state: &ApiState,
     reader: &mut Reader,
-    ti: &TaskInstance,
+    ti: TaskInstance,
 ) -> Result<Vec<TaskDependencyResponse>, ApiError> {
-    let mut unmet = Vec::new();
-    let mut add = |name: &str, reason: String| {
-        unmet.push(TaskDependencyResponse {
-            name: name.to_owned(),
-            reason,
-        });
-    };
     if !matches!(
         ti.state,
         TaskInstanceState::NoStatus | TaskInstanceState::Scheduled
     ) {
-        return Ok(unmet);
+        return Ok(Vec::new());
     }
-    if let Some(dag) = reader.find_dag(&ti.dag_id).await?
-        && dag.is_paused
-    {
-        add(
-            "Dag Not Paused",
-            format!("Task's Dag '{}' is paused.", ti.dag_id),
-        );
-    }
-    if let Some(run) = reader.find_dag_run(&ti.dag_id, &ti.run_id).await?
-        && run.state != DagRunState::Running
-    {
-        add(
-            "Dagrun Running",
-            format!(
-                "Task instance's dagrun was not in the 'running' state but in the state '{}'.",
-                run.state
-            ),
-        );
-    }
-    if ti.state == TaskInstanceState::NoStatus
-        && let Some(reason) = upstream_reason(state, reader, ti).await?
-    {
-        add("Trigger Rule", reason);
-    }
-    Ok(unmet)
+    let Some(locked) = reader.find_examined_run(&ti.dag_id, &ti.run_id).await? else {
+        return Ok(Vec::new());
+    };
+    let Some(dag) = dag_of(state, reader, &locked).await? else {
+        return Ok(Vec::new());
+    };
+    let subject = Subject {
+        locked: &locked,
+        dag: &dag,
+        task_id: &ti.task_id.clone(),
+        map_index: ti.map_index,
+    };
+    let rules = &state.settings().explain;
+    let failed = failed_deps_of(reader, subject, ti, rules, state.clock().now()).await?;
+    Ok(failed
+        .into_iter()
+        .map(|failed| TaskDependencyResponse {
+            name: failed.name.to_owned(),
+            reason: failed.reason,
+        })
+        .collect())
 }
 
-/// What stands above a task and is not done, with the rule that looks at it.
-async fn upstream_reason(
+/// `GET /updraft/v1/…/explanation`.
+pub(crate) async fn explain(call: Call) -> Answer {
+    let map_index = query_map_index(&call)?;
+    let key = call.run_key();
+    let mut reader = call.reader().await?;
+    let Some(locked) = reader.find_examined_run(&key.dag_id, &key.run_id).await? else {
+        return Err(ApiError::not_found(format!(
+            "DagRun with dag_id: `{}` and run_id: `{}` was not found",
+            key.dag_id, key.run_id
+        )));
+    };
+    let Some(dag) = dag_of(&call.state, &mut reader, &locked).await? else {
+        return Err(ApiError::not_found(format!(
+            "Dag `{}` was never serialized, so its runs wait until its file is parsed",
+            key.dag_id
+        )));
+    };
+    let subject = Subject {
+        locked: &locked,
+        dag: &dag,
+        task_id: &call.task_id(),
+        map_index,
+    };
+    let rules = &call.state.settings().explain;
+    let now = call.state.clock().now();
+    let explanation = explain_task_instance(&mut reader, subject, rules, now).await?;
+    ok(&TaskExplanationResponse {
+        dag_id: key.dag_id,
+        dag_run_id: key.run_id,
+        map_index: map_index.0,
+        state: explanation
+            .state
+            .filter(|state| *state != TaskInstanceState::NoStatus),
+        is_waiting: explanation.is_waiting(),
+        reason: explanation.to_string(),
+        until: api_time(explanation.until()),
+        task_id: explanation.task_id,
+    })
+}
+
+/// The version of its Dag that a run follows.
+pub(crate) async fn dag_of(
     state: &ApiState,
     reader: &mut Reader,
-    ti: &TaskInstance,
-) -> Result<Option<String>, ApiError> {
-    let Some((_, dag)) = state.dags().latest(state, reader, &ti.dag_id).await? else {
+    locked: &LockedRun,
+) -> Result<Option<Arc<SerializedDag>>, ApiError> {
+    let Some(stamp) = version_of(reader, locked).await? else {
         return Ok(None);
     };
-    let Some(task) = dag.find_task(ti.task_id.as_str()) else {
-        return Ok(None);
-    };
-    let upstream: Vec<_> = task
-        .upstream
-        .iter()
-        .map(|index| &dag.task(*index).task_id)
-        .collect();
-    let rows = reader
-        .load_task_instances_of_run(&ti.dag_id, &ti.run_id)
-        .await?;
-    let unfinished: Vec<String> = rows
-        .iter()
-        .filter(|row| upstream.contains(&&row.task_id) && !row.state.is_finished())
-        .map(|row| row.task_id.to_string())
-        .collect();
-    if unfinished.is_empty() {
-        return Ok(None);
+    match reader.find_version(stamp.id).await? {
+        Some(version) => state.dags().structure(state, reader, &version).await,
+        None => Ok(None),
     }
-    Ok(Some(format!(
-        "Task's trigger rule '{}' looks at upstream tasks that are not done: {}.",
-        task.trigger_rule,
-        unfinished.join(", ")
-    )))
 }

@@ -8,8 +8,9 @@ use crate::state::ApiState;
 use crate::table::{Operation as Op, Table};
 use crate::{
     assets, auth, backfills, config, connection_tests, connections, dag_info, dag_run_changes,
-    dag_runs, dags, event_logs, favorites, hitl, links, logs, partitions, plugins, pools, run_wait,
-    service, state_stores, task_instance_changes, task_instances, variables, xcoms,
+    dag_runs, dags, dependencies, event_logs, favorites, hitl, links, logs, partitions, plugins,
+    pools, run_wait, service, state_stores, task_instance_changes, task_instances, variables,
+    xcoms,
 };
 
 /// Where a run is.
@@ -38,6 +39,7 @@ pub(crate) fn table(state: &ApiState) -> Table {
     add_assets(&mut table);
     add_admin(&mut table);
     add_service(&mut table);
+    add_own(&mut table);
     add_missing(&mut table);
     table
 }
@@ -135,6 +137,12 @@ fn add_task_instances(t: &mut Table) {
     t.add(Op::get(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "get_xcom_entry", Dag(Read)), xcoms::get);
     t.add(Op::patch(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "update_xcom_entry", Dag(Write)).audited(), xcoms::update);
     t.add(Op::delete(concat!(ti!(), "/xcomEntries/{*xcom_key}"), "delete_xcom_entry", Dag(Write)).audited(), xcoms::delete);
+}
+
+/// What Airflow does not have.
+#[rustfmt::skip]
+fn add_own(t: &mut Table) {
+    t.add(Op::get("/updraft/v1/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/explanation", "explain_task_instance", Dag(Read)), dependencies::explain);
 }
 
 #[rustfmt::skip]

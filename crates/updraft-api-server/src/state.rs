@@ -9,7 +9,7 @@ use updraft_config::{
     ApiAuthConfig, ApiConfig, CoreConfig, LoggingConfig, StateStoreConfig, Values,
 };
 use updraft_dag_run::RunRules;
-use updraft_execution::LogNames;
+use updraft_execution::{ExplainRules, LogNames};
 use updraft_plugins::Plugins;
 use updraft_runtime::{Clock, Ids, Tasks};
 use updraft_store::Store;
@@ -38,6 +38,8 @@ pub struct ApiSettings {
     /// What a Dag run may be.
     pub run_rules: RunRules,
     pub health: HealthThresholds,
+    /// What keeps tasks waiting, by the settings of the schedulers.
+    pub explain: ExplainRules,
     /// Signs tokens; the same for every API server of an installation.
     pub jwt_secret: SecretString,
     /// Signs file and log tokens; the same for every API server of an installation.

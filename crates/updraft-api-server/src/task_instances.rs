@@ -502,7 +502,7 @@ async fn dependencies_of(call: Call, map_index: MapIndex) -> Answer {
     // Quirk: a list with one text; HTTP surface §1.3.
     let not_found = || ApiError::not_found(vec![instance_not_found(&call, map_index)]);
     let ti = found.ok_or_else(not_found)?;
-    let dependencies = crate::dependencies::of(&call.state, &mut reader, &ti).await?;
+    let dependencies = crate::dependencies::of(&call.state, &mut reader, ti).await?;
     ok(&TaskDependencyCollectionResponse { dependencies })
 }
 

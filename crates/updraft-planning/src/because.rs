@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use smol_str::SmolStr;
-use updraft_model::{TaskInstanceState, TriggerRule};
+use updraft_model::{DagRunState, TaskInstanceState, TriggerRule};
 
 use crate::run::UpstreamCounts;
 
@@ -54,6 +54,14 @@ pub enum Because {
     DagPaused,
     /// The run has not started, or has ended.
     RunNotRunning,
+    /// The run has ended.
+    RunEnded { state: DagRunState },
+    /// The Dag processor no longer finds the Dag.
+    DagStale,
+    /// The time of the run has not come.
+    RunNotDue(Timestamp),
+    /// The logical date of the run lies in the future.
+    LogicalDateAhead(Timestamp),
     /// The pool does not exist.
     PoolMissing { pool: SmolStr },
     /// The pool belongs to another team.
@@ -61,7 +69,13 @@ pub enum Because {
     /// The task asks for more slots than the pool has at all.
     PoolTooSmall { pool: SmolStr, slots: i32 },
     /// The pool has too few open slots at the moment.
-    PoolFull { pool: SmolStr, open: i64 },
+    PoolFull {
+        pool: SmolStr,
+        /// Below zero after the pool was made smaller.
+        open: i64,
+        slots: i32,
+        needed: i32,
+    },
     /// The run has reached its Dag's `max_active_tasks`.
     MaxActiveTasks { limit: i32 },
     /// The task has reached `max_active_tis_per_dag`.
@@ -72,8 +86,8 @@ pub enum Because {
     ExecutorUnknown { executor: SmolStr },
     /// The executor has no free slot.
     ExecutorFull { executor: SmolStr },
-    /// `[core] parallelism` or the free slots of all pools together are used up.
-    Parallelism,
+    /// Others get what `[core] parallelism` leaves.
+    Parallelism { free: u32 },
     /// Heavier tasks come first.
     Heavier,
 }
@@ -84,7 +98,7 @@ impl Because {
     pub fn until(&self) -> Option<Timestamp> {
         match self {
             Self::RetryAt(at) => Some(just_after(*at)),
-            Self::RescheduleAt(at) => Some(*at),
+            Self::RescheduleAt(at) | Self::RunNotDue(at) | Self::LogicalDateAhead(at) => Some(*at),
             _ => None,
         }
     }
@@ -109,28 +123,28 @@ impl fmt::Display for Because {
                     "{unfinished} task instances between setup and teardown are unfinished"
                 )
             }
-            Self::RetryAt(at) => write!(f, "is tried again after {at}"),
-            Self::RescheduleAt(at) => write!(f, "is rescheduled for {at}"),
+            Self::RetryAt(at) => write!(f, "its next try is due after {at}"),
+            Self::RescheduleAt(at) => write!(f, "it looks again at {at}"),
             Self::PastMissing => {
-                f.write_str("depends on past, and the previous run lacks the task")
+                f.write_str("it depends on past, and the previous run lacks the task")
             }
             Self::PastUnsuccessful { count } => {
                 write!(
                     f,
-                    "depends on past, where {count} instances are not successful"
+                    "it depends on past, where {count} instances are not successful"
                 )
             }
             Self::PastDownstreamUnsuccessful { count } => {
                 write!(
                     f,
-                    "waits for downstream of the past, where {count} are not successful"
+                    "it waits for downstream of the past, where {count} are not successful"
                 )
             }
-            Self::MappedUpstream { state } => write!(f, "expands over a task that is {state}"),
+            Self::MappedUpstream { state } => write!(f, "it expands over a task that is {state}"),
             Self::SkippedBy { task_id } => write!(f, "task `{task_id}` chose not to follow it"),
             Self::LengthUnknown => f.write_str("the length to expand over is unknown"),
             Self::LengthZero => f.write_str("there is nothing to expand over"),
-            Self::BeyondLength { length } => write!(f, "expands over {length} values only"),
+            Self::BeyondLength { length } => write!(f, "it expands over {length} values only"),
             Self::TaskGone => f.write_str("the Dag no longer has the task"),
             Self::TaskReturned => f.write_str("the Dag has the task again"),
             Self::RunTimedOut => f.write_str("the Dag run took longer than its timeout"),
@@ -138,6 +152,15 @@ impl fmt::Display for Because {
             Self::TriviallyEmpty => f.write_str("an empty operator needs no worker"),
             Self::DagPaused => f.write_str("the Dag is paused"),
             Self::RunNotRunning => f.write_str("the Dag run is not running"),
+            Self::RunEnded { state } => write!(f, "the Dag run has ended as {state}"),
+            Self::DagStale => f.write_str("the Dag is stale: its file no longer has it"),
+            Self::RunNotDue(at) => write!(f, "the Dag run is due at {at}"),
+            Self::LogicalDateAhead(at) => {
+                write!(
+                    f,
+                    "the logical date of the Dag run, {at}, lies in the future"
+                )
+            }
             Self::PoolMissing { pool } => write!(f, "pool `{pool}` does not exist"),
             Self::PoolOfOtherTeam { pool } => write!(f, "pool `{pool}` belongs to another team"),
             Self::PoolTooSmall { pool, slots } => {
@@ -146,7 +169,15 @@ impl fmt::Display for Because {
                     "pool `{pool}` has {slots} slots in all, too few for the task"
                 )
             }
-            Self::PoolFull { pool, open } => write!(f, "pool `{pool}` has {open} open slots"),
+            Self::PoolFull {
+                pool,
+                open,
+                slots,
+                needed,
+            } => write!(
+                f,
+                "pool `{pool}` has {open} of {slots} slots open, and the task takes {needed}"
+            ),
             Self::MaxActiveTasks { limit } => {
                 write!(f, "the run has {limit} active tasks, its limit")
             }
@@ -161,7 +192,13 @@ impl fmt::Display for Because {
             }
             Self::ExecutorUnknown { executor } => write!(f, "no executor is named `{executor}`"),
             Self::ExecutorFull { executor } => write!(f, "executor `{executor}` has no free slot"),
-            Self::Parallelism => f.write_str("no free slot is left in this scheduler"),
+            Self::Parallelism { free: 0 } => f.write_str("no slot is free in this scheduler"),
+            Self::Parallelism { free } => {
+                write!(
+                    f,
+                    "heavier tasks get the {free} free slots of this scheduler"
+                )
+            }
             Self::Heavier => f.write_str("heavier tasks come first"),
         }
     }

@@ -31,7 +31,7 @@ pub mod trigger_rule;
 mod verify;
 pub mod view;
 
-pub use fixpoint::{plan_finish, plan_pass, plan_to_fixpoint};
+pub use fixpoint::{find_unmet, plan_finish, plan_pass, plan_run, plan_to_fixpoint};
 pub use plan::{
     DagCallback, Deferral, InstanceFields, NewInstance, RunEnd, RunEndReason, RunPlan,
     TaskInstanceChange, Waiting,

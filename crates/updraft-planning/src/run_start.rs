@@ -6,6 +6,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use updraft_model::DagId;
@@ -69,6 +70,32 @@ pub enum RunWaits {
     MaxActiveRuns(i32),
     /// Other runs are examined first; another look soon.
     NextLoop,
+}
+
+impl RunWaits {
+    /// The first moment at which the reason has gone away by itself.
+    #[must_use]
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::NotDue(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for RunWaits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DagPaused => f.write_str("the Dag is paused"),
+            Self::DagStale => f.write_str("the Dag is stale: its file no longer has it"),
+            Self::BackfillPaused => f.write_str("its backfill is paused"),
+            Self::NotDue(at) => write!(f, "it is due at {at}"),
+            Self::MaxActiveRuns(limit) => {
+                write!(f, "{limit} runs are running, the limit `max_active_runs`")
+            }
+            Self::NextLoop => f.write_str("other runs come first"),
+        }
+    }
 }
 
 /// Picks the runs to start.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use updraft_model::serialized::SerializedDag;
+use updraft_model::task_instance::TaskInstance;
 use updraft_model::{DagRunState, DagRunType, MapIndex, TaskId, TaskInstanceId, TaskInstanceState};
 use uuid::Uuid;
 
@@ -151,6 +152,49 @@ pub(crate) fn row(
         retry_delay_override_secs: None,
         reschedule_date: None,
         dag_version_id: None,
+    }
+}
+
+/// The whole row of an instance in run `r`, in pool `etl`.
+pub(crate) fn task_instance(seen: &TaskInstanceView) -> TaskInstance {
+    TaskInstance {
+        id: seen.id,
+        dag_id: "d".into(),
+        run_id: "r".into(),
+        task_id: seen.task_id.clone(),
+        map_index: seen.map_index,
+        state: seen.state,
+        try_number: seen.try_number,
+        max_tries: 0,
+        start_date: seen.start_date,
+        end_date: seen.end_date,
+        duration_secs: None,
+        scheduled_dttm: None,
+        queued_dttm: None,
+        queued_by_job_id: None,
+        last_heartbeat_at: None,
+        hostname: String::new(),
+        unixname: String::new(),
+        pid: None,
+        external_executor_id: None,
+        pool: "etl".into(),
+        pool_slots: 1,
+        queue: "default".to_owned(),
+        priority_weight: 1,
+        operator: "BashOperator".to_owned(),
+        custom_operator_name: None,
+        executor: None,
+        executor_config: json!({}),
+        trigger_id: None,
+        trigger_timeout: None,
+        next_method: None,
+        next_kwargs: None,
+        dag_version_id: None,
+        retry_delay_override_secs: None,
+        retry_reason: None,
+        rendered_map_index: None,
+        note: None,
+        updated_at: instant(NOW),
     }
 }
 

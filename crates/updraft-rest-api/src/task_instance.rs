@@ -288,6 +288,23 @@ pub struct TaskDependencyCollectionResponse {
     pub dependencies: Vec<TaskDependencyResponse>,
 }
 
+/// Why a task instance is where it is: Updraft's own answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskExplanationResponse {
+    pub dag_id: DagId,
+    pub dag_run_id: RunId,
+    pub task_id: TaskId,
+    pub map_index: i32,
+    /// `None` for an instance without a state, and where there is no instance.
+    pub state: Option<TaskInstanceState>,
+    /// Whether it has still to begin.
+    pub is_waiting: bool,
+    /// One sentence.
+    pub reason: String,
+    /// When the reason goes away by itself.
+    pub until: Option<ApiTime>,
+}
+
 /// The body that lists task instances of many runs.
 #[derive(Clone, Debug, Default)]
 pub struct TaskInstancesBatchBody {

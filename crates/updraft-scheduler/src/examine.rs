@@ -7,12 +7,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 use tracing::{debug, error, info, warn};
-use updraft_execution::{Applied, ViewOf, apply_task_instances, load_view};
+use updraft_execution::{Applied, ViewOf, apply_task_instances, load_view, look_view, version_of};
 use updraft_model::dag_run::DagRun;
 use updraft_model::{DagRunState, DagRunType, DagVersionId};
-use updraft_planning::run::{RunEnd, RunPlan, plan_finish, plan_to_fixpoint};
-use updraft_planning::run_timeout::plan_run_timeout;
-use updraft_store::{LockedRun, NewEventLog, RunKey, RunStateChange, Tx, VersionStamp};
+use updraft_planning::Because;
+use updraft_planning::run::{RunEnd, RunPlan, plan_run};
+use updraft_planning::run_look::{Look, look};
+use updraft_store::{LockedRun, NewEventLog, RunKey, RunStateChange, Tx};
 use updraft_timetable::isoformat;
 
 use crate::Error;
@@ -44,36 +45,29 @@ impl Scheduler {
         let Some(locked) = tx.lock_run(&key.dag_id, &key.run_id).await? else {
             return Ok(Findings::default());
         };
-        match locked.run.state {
-            DagRunState::Queued => {
+        match look(&look_view(&locked), now) {
+            Look::Start => {
                 return Ok(Findings {
                     may_start_runs: true,
                     ..Findings::default()
                 });
             }
-            DagRunState::Success | DagRunState::Failed => {
+            Look::Ended => {
                 if let Some((dag, _)) = self.dag_of(tx, &locked).await? {
                     self.wake_followers(tx, &locked, &dag).await?;
                 }
                 return Ok(Findings::default());
             }
-            DagRunState::Running => {}
-        }
-        if locked.is_stale {
-            return Ok(Findings::default());
-        }
-        if locked.run.run_after > now {
-            return Ok(Findings {
-                wake_at: Some(locked.run.run_after),
-                ..Findings::default()
-            });
-        }
-        if let Some(date) = locked.run.logical_date.filter(|date| *date > now) {
-            error!(dag_id = %key.dag_id, run_id = %key.run_id, logical_date = %date, "left a run alone whose logical date lies in the future");
-            return Ok(Findings {
-                wake_at: Some(date),
-                ..Findings::default()
-            });
+            Look::Rest(because) => {
+                if let Because::LogicalDateAhead(date) = because {
+                    error!(dag_id = %key.dag_id, run_id = %key.run_id, logical_date = %date, "left a run alone whose logical date lies in the future");
+                }
+                return Ok(Findings {
+                    wake_at: because.until(),
+                    ..Findings::default()
+                });
+            }
+            Look::Plan => {}
         }
         let Some((dag, version)) = self.dag_of(tx, &locked).await? else {
             return Ok(Findings::default());
@@ -101,14 +95,7 @@ impl Scheduler {
         locked: &LockedRun,
     ) -> Result<Option<(Arc<CachedDag>, DagVersionId)>, Error> {
         let run = &locked.run;
-        let stamp = match (run.created_dag_version_id, &run.bundle_version) {
-            (Some(pinned), Some(_)) => tx.find_version(pinned).await?.map(|version| VersionStamp {
-                id: version.id,
-                dag_hash: version.dag_hash,
-            }),
-            _ => locked.latest_version.clone(),
-        };
-        let Some(stamp) = stamp else {
+        let Some(stamp) = version_of(tx, locked).await? else {
             warn!(dag_id = %run.dag_id, run_id = %run.run_id, "left a run alone whose Dag was never serialized");
             return Ok(None);
         };
@@ -134,11 +121,7 @@ impl Scheduler {
     ) -> Result<Findings, Error> {
         let run = &locked.run;
         let view = load_view(tx, &dag.dag, &dag.needs, &self.view_of(locked)).await?;
-        let plan = match plan_run_timeout(&view, now) {
-            Some(plan) => plan,
-            None if locked.is_paused => plan_finish(&view, now),
-            None => plan_to_fixpoint(&view, now),
-        };
+        let plan = plan_run(&view, locked.is_paused, now);
         log_plan(run, &plan);
         if apply_task_instances(tx, &dag.dag, run, version, &plan, &self.ids, now).await?
             == Applied::Lost

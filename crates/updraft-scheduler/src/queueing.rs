@@ -1,15 +1,11 @@
 //! The critical section: who of the scheduled gets the free slots.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use tracing::debug;
+use updraft_execution::{ExecutorOf, LimitsOfVersions, load_queue_view};
 use updraft_executor::ExecutorWorkload;
-use updraft_model::{DagVersionId, TaskInstanceState};
-use updraft_planning::queueing::{
-    Candidate, ExecutorView, PoolView, QueuePlan, QueueView, plan_queue,
-};
-use updraft_store::{ActiveCount, QueueCandidate, Tx};
+use updraft_planning::queueing::{QueuePlan, plan_queue};
+use updraft_store::{QueueCandidate, Tx};
 
 use crate::Error;
 use crate::scheduler::Scheduler;
@@ -59,31 +55,11 @@ impl Scheduler {
         open_slots: usize,
     ) -> Result<QueuePlan, Error> {
         let limits = self.task_limits(tx, &candidates).await?;
-        let usage = tx.load_pool_usage().await?;
-        let pools = tx.load_pools().await?;
-        let active = tx.load_active_counts().await?;
-        let mut view = QueueView {
-            candidates: candidates
-                .into_iter()
-                .map(|candidate| candidate_of(candidate, &limits))
-                .collect(),
-            pools: pools
-                .into_iter()
-                .map(|pool| PoolView {
-                    usage: usage.get(&pool.name).copied().unwrap_or_default(),
-                    pool,
-                    team: None,
-                })
-                .collect(),
-            executors: vec![ExecutorView {
-                names: self.options.executor_names.clone(),
-                slots_available: i64::try_from(open_slots).unwrap_or(i64::MAX),
-                team: None,
-            }],
-            capacity: u32::try_from(open_slots).unwrap_or(u32::MAX),
-            ..QueueView::default()
+        let executor = ExecutorOf {
+            names: &self.options.executor_names,
+            open_slots,
         };
-        count_active(&mut view, &active);
+        let view = load_queue_view(tx, candidates, &limits, executor).await?;
         Ok(plan_queue(&view))
     }
 
@@ -92,8 +68,8 @@ impl Scheduler {
         &mut self,
         tx: &mut Tx,
         candidates: &[QueueCandidate],
-    ) -> Result<Limits, Error> {
-        let mut limits = Limits::new();
+    ) -> Result<LimitsOfVersions, Error> {
+        let mut limits = LimitsOfVersions::new();
         let versions = candidates
             .iter()
             .filter(|candidate| candidate.has_task_concurrency_limits)
@@ -135,61 +111,5 @@ impl Scheduler {
             .into_iter()
             .map(|queued| workload_of(queued, names))
             .collect())
-    }
-}
-
-type Limits =
-    BTreeMap<DagVersionId, BTreeMap<updraft_model::TaskId, updraft_model::serialized::TaskLimits>>;
-
-fn candidate_of(candidate: QueueCandidate, limits: &Limits) -> Candidate {
-    let limits = candidate
-        .dag_version_id
-        .and_then(|version| limits.get(&version)?.get(&candidate.task_id))
-        .copied()
-        .unwrap_or_default();
-    Candidate {
-        id: candidate.id,
-        dag_id: candidate.dag_id,
-        run_id: candidate.run_id,
-        task_id: candidate.task_id,
-        map_index: candidate.map_index,
-        priority_weight: candidate.priority_weight,
-        logical_date: candidate.logical_date,
-        pool: candidate.pool,
-        pool_slots: candidate.pool_slots,
-        executor: candidate.executor.map(Into::into),
-        team: None,
-        max_active_tasks: candidate.max_active_tasks,
-        max_active_tis_per_dag: limits.max_active_tis_per_dag,
-        max_active_tis_per_dagrun: limits.max_active_tis_per_dagrun,
-        held_back: None,
-    }
-}
-
-fn count_active(view: &mut QueueView, active: &[ActiveCount]) {
-    for each in active {
-        let ActiveCount {
-            dag_id,
-            run_id,
-            task_id,
-            state,
-            count,
-        } = each;
-        let count = u32::try_from(*count).unwrap_or(u32::MAX);
-        if matches!(
-            state,
-            TaskInstanceState::Queued | TaskInstanceState::Running
-        ) {
-            *view
-                .active_of_run
-                .entry((dag_id.clone(), run_id.clone()))
-                .or_default() += count;
-        }
-        *view
-            .active_of_task
-            .entry((dag_id.clone(), task_id.clone()))
-            .or_default() += count;
-        let in_run = (dag_id.clone(), run_id.clone(), task_id.clone());
-        *view.active_of_task_in_run.entry(in_run).or_default() += count;
     }
 }

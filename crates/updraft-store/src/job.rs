@@ -123,6 +123,23 @@ impl Tx {
 }
 
 impl Reader {
+    /// How many jobs of the type run and gave a sign of life at `since` or later.
+    pub async fn count_alive_jobs(
+        &mut self,
+        job_type: JobType,
+        since: Timestamp,
+    ) -> Result<i64, Error> {
+        let statement = sqlx::query(
+            "SELECT COUNT(*)
+               FROM job
+              WHERE job_type = $1 AND state = 'running' AND latest_heartbeat >= $2",
+        )
+        .bind(job_type.as_str())
+        .bind(micros(since));
+        let row = self.fetch_one("count living jobs", statement).await?;
+        Columns::of("job", &row).big()
+    }
+
     /// The job of this type with the newest sign of life, for the health page.
     pub async fn find_latest_job(&mut self, job_type: JobType) -> Result<Option<Job>, Error> {
         let statement = sqlx::query(assembled(format!(

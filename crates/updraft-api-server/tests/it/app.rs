@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use updraft_api_server::{ApiServer, ApiSettings, ApiState, HealthThresholds, hash_password};
 use updraft_config::{Environment, Lookups, Settings};
 use updraft_dag_run::RunRules;
-use updraft_execution::LogNames;
+use updraft_execution::{ExplainRules, LogNames};
 use updraft_model::DagVersionId;
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::serialized::SerializedDag;
@@ -219,6 +219,12 @@ fn settings(home: &TempDir, config: &str) -> ApiSettings {
             scheduler: settings.scheduler.health_check_threshold,
             triggerer: settings.scheduler.health_check_threshold,
             dag_processor: settings.dag_processor.health_check_threshold,
+        },
+        explain: ExplainRules {
+            parallelism: settings.core.parallelism,
+            max_task_retry_delay: SignedDuration::from_hours(24),
+            executor_names: vec!["LocalExecutor".into()],
+            health_check_threshold: settings.scheduler.health_check_threshold,
         },
         core: settings.core,
         jwt_secret: SecretString::from("s".repeat(64)),

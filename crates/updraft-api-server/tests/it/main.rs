@@ -9,6 +9,7 @@ mod config;
 mod connection_tests;
 mod contract;
 mod dag_list;
+mod explanations;
 mod favorites;
 mod golden;
 mod hitl;

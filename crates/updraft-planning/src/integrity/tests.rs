@@ -92,8 +92,8 @@ fn rows_follow_a_dag_that_changed() {
     );
     assert_snapshot!(describe(&plan_integrity(&view, instant(NOW))), @r"
     back: removed -> no_status, try 0 (the Dag has the task again)
-    three: success -> removed, try 0 (expands over 3 values only)
-    three[5]: success -> removed, try 0 (expands over 3 values only)
+    three: success -> removed, try 0 (it expands over 3 values only)
+    three[5]: success -> removed, try 0 (it expands over 3 values only)
     fresh: new -> no_status, try 0
     ");
     // The next pass of a running run marks what is gone; for any other run it is done here.

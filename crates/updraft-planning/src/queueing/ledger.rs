@@ -159,11 +159,7 @@ impl Ledger {
             }
             Err(refusal) => {
                 self.remember(candidate, &refusal);
-                let (Refusal::Pool(because)
-                | Refusal::Dag(because)
-                | Refusal::Task(because)
-                | Refusal::TaskInRun(because)) = refusal;
-                self.reasons[position] = Some(because);
+                self.reasons[position] = Some(refusal.into_because());
                 Verdict::Refused
             }
         }
@@ -172,6 +168,11 @@ impl Ledger {
     /// The executor for a candidate, when every limit allows it. The order of the rules is that of
     /// §5.1 step 3.
     fn find_place(&self, candidate: &Candidate) -> Result<usize, Refusal> {
+        self.check_limits(candidate)?;
+        self.find_executor(candidate).map_err(Refusal::Task)
+    }
+
+    fn check_limits(&self, candidate: &Candidate) -> Result<(), Refusal> {
         self.check_pool(candidate)?;
         let limit = candidate.max_active_tasks;
         if reaches(self.active_of_run.get(&run_key(candidate)), limit) {
@@ -190,7 +191,7 @@ impl Ledger {
         {
             return Err(Refusal::TaskInRun(Because::MaxActiveTisPerDagrun { limit }));
         }
-        self.find_executor(candidate).map_err(Refusal::Task)
+        Ok(())
     }
 
     fn check_pool(&self, candidate: &Candidate) -> Result<(), Refusal> {
@@ -204,7 +205,12 @@ impl Ledger {
         let Some(open) = slots.open else {
             return Ok(());
         };
-        let full = Because::PoolFull { pool: pool(), open };
+        let full = Because::PoolFull {
+            pool: pool(),
+            open,
+            slots: slots.total,
+            needed: candidate.pool_slots,
+        };
         if open <= 0 {
             return Err(Refusal::Pool(full));
         }
@@ -283,6 +289,21 @@ impl Ledger {
         }
     }
 
+    /// Why a candidate waits that no page reached: a limit that it would have met, else that others
+    /// came first.
+    fn why_not_reached(&self, candidate: &Candidate, view: &QueueView, is_full: bool) -> Because {
+        if let Some(because) = self.find_exclusion(candidate) {
+            return because;
+        }
+        match self.check_limits(candidate) {
+            Err(refusal) => refusal.into_because(),
+            Ok(()) if is_full => Because::Parallelism {
+                free: view.capacity,
+            },
+            Ok(()) => Because::Heavier,
+        }
+    }
+
     pub(super) fn into_plan(
         self,
         view: &QueueView,
@@ -292,13 +313,10 @@ impl Ledger {
         let is_full = chosen.len() >= view.capacity as usize;
         let waiting = order.iter().filter(|position| !self.chosen[**position]);
         let waiting = waiting.map(|position| {
-            let default = if is_full {
-                Because::Parallelism
-            } else {
-                Because::Heavier
-            };
-            let because = self.reasons[*position].clone().unwrap_or(default);
-            (view.candidates[*position].id, because)
+            let candidate = &view.candidates[*position];
+            let noted = self.reasons[*position].clone();
+            let because = noted.unwrap_or_else(|| self.why_not_reached(candidate, view, is_full));
+            (candidate.id, because)
         });
         let queued = chosen.iter().map(|accepted| QueuedInstance {
             id: view.candidates[accepted.candidate].id,
@@ -307,6 +325,17 @@ impl Ledger {
         QueuePlan {
             queued: queued.collect(),
             waiting: waiting.collect(),
+        }
+    }
+}
+
+impl Refusal {
+    fn into_because(self) -> Because {
+        match self {
+            Self::Pool(because)
+            | Self::Dag(because)
+            | Self::Task(because)
+            | Self::TaskInRun(because) => because,
         }
     }
 }

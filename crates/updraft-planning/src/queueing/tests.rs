@@ -106,7 +106,7 @@ fn a_full_pool_holds_back_only_its_own_tasks() {
     assert_snapshot!(plan, @r"
     extract: queued
     notify: queued
-    load waits: pool `etl` has 0 open slots
+    load waits: pool `etl` has 0 of 1 slots open, and the task takes 1
     ");
 }
 
@@ -125,7 +125,7 @@ fn a_small_task_passes_one_that_is_too_big_for_what_is_open() {
     small: queued
     huge waits: pool `p` has 2 slots in all, too few for the task
     lost waits: pool `gone` does not exist
-    big waits: pool `p` has 1 open slots
+    big waits: pool `p` has 1 of 2 slots open, and the task takes 2
     ");
 }
 

@@ -42,6 +42,24 @@ impl Board<'_> {
             .and(by_time)
     }
 
+    /// Every dependency of a row that is not met. The row may have been given states, so the board
+    /// is of no other use afterwards.
+    pub(super) fn find_unmet(&mut self, at: At) -> Vec<Because> {
+        let task = self.task_of(at);
+        let mut found = vec![
+            self.check_retry_period(at),
+            self.check_reschedule(at),
+            self.check_past(at),
+        ];
+        if looks_upstream(task) {
+            found.push(self.apply_setups(at, task));
+            found.push(self.apply_direct_rule(at, task));
+        }
+        found.push(self.apply_mapped_upstream(at));
+        found.push(self.apply_branches(at));
+        found.into_iter().filter_map(Result::err).collect()
+    }
+
     /// §7.6: a failed try waits; ready strictly after the delay.
     fn check_retry_period(&self, at: At) -> Result<(), Because> {
         let instance = &self.instances[at];
@@ -128,33 +146,47 @@ impl Board<'_> {
     /// §4.4.
     fn apply_trigger_rule(&mut self, at: At) -> Result<(), Because> {
         let task = self.task_of(at);
-        let rule = task.trigger_rule;
-        if task.upstream.is_empty() || rule == TriggerRule::Always {
+        if !looks_upstream(task) {
+            return Ok(());
+        }
+        let state = self.instances[at].state;
+        let by_setups = self.apply_setups(at, task);
+        if by_setups.is_err() && self.instances[at].state != state {
+            return by_setups;
+        }
+        by_setups.and(self.apply_direct_rule(at, task))
+    }
+
+    /// Setups far above have to succeed, whatever the rule of the task says.
+    fn apply_setups(&mut self, at: At, task: &Task) -> Result<(), Because> {
+        if task.relations.indirect_setups.is_empty() {
             return Ok(());
         }
         let map_index = self.instances[at].map_index;
-        let mut by_setups = Ok(());
-        if !task.relations.indirect_setups.is_empty() {
-            let upstream = self.count_upstream(at, &task.relations.indirect_setups);
-            let because = Because::Setups { upstream };
-            let changed = trigger_rule::setup_effect(&upstream, map_index)
-                .is_some_and(|state| self.set_state(at, state, because.clone()));
-            if !trigger_rule::setups_pass(&upstream, map_index) {
-                if changed {
-                    return Err(because);
-                }
-                by_setups = Err(because);
-            }
-        }
-        let upstream = self.count_upstream(at, &task.upstream);
-        let because = Because::TriggerRule { rule, upstream };
-        if let Some(state) = trigger_rule::effect(rule, &upstream, map_index) {
+        let upstream = self.count_upstream(at, &task.relations.indirect_setups);
+        let because = Because::Setups { upstream };
+        if let Some(state) = trigger_rule::setup_effect(&upstream, map_index) {
             self.set_state(at, state, because.clone());
         }
-        if !trigger_rule::passes(rule, &upstream) {
-            return by_setups.and(Err(because));
+        if trigger_rule::setups_pass(&upstream, map_index) {
+            Ok(())
+        } else {
+            Err(because)
         }
-        by_setups.and(self.check_teardown_scope(at, task))
+    }
+
+    fn apply_direct_rule(&mut self, at: At, task: &Task) -> Result<(), Because> {
+        let rule = task.trigger_rule;
+        let upstream = self.count_upstream(at, &task.upstream);
+        let because = Because::TriggerRule { rule, upstream };
+        if let Some(state) = trigger_rule::effect(rule, &upstream, self.instances[at].map_index) {
+            self.set_state(at, state, because.clone());
+        }
+        if trigger_rule::passes(rule, &upstream) {
+            self.check_teardown_scope(at, task)
+        } else {
+            Err(because)
+        }
     }
 
     /// A teardown waits for everything between its setups and itself, beyond its direct upstream.
@@ -280,6 +312,11 @@ impl Board<'_> {
         }
         verdict
     }
+}
+
+/// Whether what is above a task matters to it at all.
+fn looks_upstream(task: &Task) -> bool {
+    !task.upstream.is_empty() && task.trigger_rule != TriggerRule::Always
 }
 
 /// Which of several unsuccessful states decides.

@@ -1,7 +1,8 @@
 //! Passes, repeated in memory, and the net effect they have.
 
 use jiff::Timestamp;
-use updraft_model::TaskInstanceState;
+use updraft_model::serialized::TaskIndex;
+use updraft_model::{MapIndex, TaskInstanceState};
 
 use super::board::{At, Board, Instance};
 use super::pass::PassResult;
@@ -22,6 +23,30 @@ pub fn plan_pass(view: &RunView<'_>, now: Timestamp) -> RunPlan {
         is_settled,
         ..board.into_plan()
     }
+}
+
+/// What a run that is looked at needs: its end by the clock, else what comes next.
+#[must_use]
+pub fn plan_run(view: &RunView<'_>, dag_is_paused: bool, now: Timestamp) -> RunPlan {
+    match run_timeout::plan_run_timeout(view, now) {
+        Some(plan) => plan,
+        None if dag_is_paused => plan_finish(view, now),
+        None => plan_to_fixpoint(view, now),
+    }
+}
+
+/// Every dependency of an instance that is not met, in the order in which they are evaluated;
+/// `None` when it has no row.
+#[must_use]
+pub fn find_unmet(
+    view: &RunView<'_>,
+    task: TaskIndex,
+    map_index: MapIndex,
+    now: Timestamp,
+) -> Option<Vec<Because>> {
+    let mut board = Board::new(view, now);
+    let at = board.find(task, map_index)?;
+    Some(board.find_unmet(at))
 }
 
 /// Passes until another one would change nothing: what is left waits for a worker, a user, another

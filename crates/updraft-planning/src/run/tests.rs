@@ -85,7 +85,7 @@ fn what_waits_says_why_and_until_when() {
     );
     assert_snapshot!(describe(&plan), @r"
     c waits: trigger rule all_success, upstream: 1 of 2 done, 1 success
-    r waits: is tried again after 2026-03-01T12:05:00Z
+    r waits: its next try is due after 2026-03-01T12:05:00Z
     ");
 }
 
@@ -135,7 +135,7 @@ fn a_sensor_looks_again_at_its_time_within_the_same_try() {
     let mut rows = rows("s up_for_reschedule try=1");
     rows[0].reschedule_date = Some(instant("2026-03-01T12:01:00Z"));
     let early = plan_to_fixpoint(&view(&dag, rows.clone()), instant(NOW));
-    assert_snapshot!(describe(&early), @"s waits: is rescheduled for 2026-03-01T12:01:00Z");
+    assert_snapshot!(describe(&early), @"s waits: it looks again at 2026-03-01T12:01:00Z");
     let due = plan_to_fixpoint(&view(&dag, rows), instant("2026-03-01T12:01:00Z"));
     assert_snapshot!(describe(&due), @"s: up_for_reschedule -> scheduled, try 1 (all dependencies are met)");
 }

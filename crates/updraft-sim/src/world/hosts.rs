@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use updraft_api_server::{ApiServer, ApiSettings, ApiState, HealthThresholds};
 use updraft_config::{Environment, Lookups, Settings};
 use updraft_dag_run::RunRules;
-use updraft_execution::LogNames;
+use updraft_execution::{ExplainRules, LogNames};
 use updraft_executor::{
     ExecutorEvent, ExecutorWorkload, LocalExecutor, Outcome as ExecutorOutcome, Workload,
 };
@@ -615,6 +615,12 @@ fn api_settings(folder: &Path) -> ApiSettings {
             scheduler: settings.scheduler.health_check_threshold,
             triggerer: settings.scheduler.health_check_threshold,
             dag_processor: settings.scheduler.health_check_threshold,
+        },
+        explain: ExplainRules {
+            parallelism: settings.core.parallelism,
+            max_task_retry_delay: SignedDuration::from_hours(24),
+            executor_names: Vec::new(),
+            health_check_threshold: settings.scheduler.health_check_threshold,
         },
         core: settings.core,
         jwt_secret: SecretString::from("s".repeat(64)),

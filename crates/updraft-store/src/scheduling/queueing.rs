@@ -145,6 +145,31 @@ impl Reader {
             .collect()
     }
 
+    /// One scheduled task instance as it competes, whatever keeps it from doing so, and whether
+    /// Python has still to say something about it. `None`: it is not scheduled.
+    pub async fn find_queue_candidate(
+        &mut self,
+        id: TaskInstanceId,
+    ) -> Result<Option<(QueueCandidate, bool)>, Error> {
+        let statement = sqlx::query(assembled(format!(
+            "SELECT {CANDIDATE_COLUMNS}, CASE WHEN ti.settling = 0 THEN 0 ELSE 1 END
+               FROM task_instance AS ti
+               JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+               JOIN dag AS d ON d.dag_id = ti.dag_id
+              WHERE ti.id = $1 AND ti.state = 'scheduled'"
+        )))
+        .bind(id.to_string());
+        let row = self
+            .fetch_optional("load a scheduled task instance", statement)
+            .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let mut columns = Columns::of("task_instance", &row);
+        let candidate = take_candidate(&mut columns)?;
+        Ok(Some((candidate, columns.flag()?)))
+    }
+
     /// Counts per task, run and state of everything that holds a worker, a slot or a place in a
     /// limit: running, queued, deferred, awaiting input.
     pub async fn load_active_counts(&mut self) -> Result<Vec<ActiveCount>, Error> {
@@ -228,7 +253,10 @@ impl Reader {
 }
 
 fn candidate_from(row: &AnyRow) -> Result<QueueCandidate, Error> {
-    let mut columns = Columns::of("task_instance", row);
+    take_candidate(&mut Columns::of("task_instance", row))
+}
+
+fn take_candidate(columns: &mut Columns<'_>) -> Result<QueueCandidate, Error> {
     Ok(QueueCandidate {
         id: TaskInstanceId(columns.uuid()?),
         dag_id: columns.id()?,
@@ -247,13 +275,17 @@ fn candidate_from(row: &AnyRow) -> Result<QueueCandidate, Error> {
     })
 }
 
+/// What a [`QueueCandidate`] is made of.
+const CANDIDATE_COLUMNS: &str =
+    "ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.pool,
+                    ti.pool_slots, ti.priority_weight, ti.executor, r.logical_date,
+                    ti.dag_version_id, d.max_active_tasks, d.has_task_concurrency_limits";
+
 /// What [`Reader::load_queue_candidates`] runs.
 pub(crate) fn candidates_sql() -> String {
     let busy = BUSY.replace("state", "ti.state");
     format!(
-        "SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, ti.pool,
-                    ti.pool_slots, ti.priority_weight, ti.executor, r.logical_date,
-                    ti.dag_version_id, d.max_active_tasks, d.has_task_concurrency_limits
+        "SELECT {CANDIDATE_COLUMNS}
                FROM task_instance AS ti
                JOIN dag_run AS r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
                JOIN dag AS d ON d.dag_id = ti.dag_id

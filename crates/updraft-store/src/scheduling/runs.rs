@@ -65,6 +65,27 @@ impl Reader {
             .transpose()
     }
 
+    /// Running runs of a backfill, or of a Dag outside all backfills: those that count against
+    /// `max_active_runs`.
+    pub async fn count_running_runs(
+        &mut self,
+        dag_id: &DagId,
+        backfill_id: Option<i64>,
+    ) -> Result<i64, Error> {
+        let statement = sqlx::query(
+            "SELECT COUNT(*)
+               FROM dag_run
+              WHERE dag_id = $1 AND state IN ('queued', 'running') AND state = 'running'
+                AND COALESCE(backfill_id, 0) = $2",
+        )
+        .bind(dag_id.as_str())
+        .bind(backfill_id.unwrap_or(0));
+        let row = self
+            .fetch_one("count the running runs of a Dag", statement)
+            .await?;
+        Columns::of("dag_run", &row).big()
+    }
+
     /// How many runs of a Dag are queued or running, backfills not counted.
     pub async fn count_active_runs(&mut self, dag_id: &DagId) -> Result<i64, Error> {
         let statement = sqlx::query(

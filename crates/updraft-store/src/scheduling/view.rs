@@ -353,6 +353,21 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// As [`Tx::lock_run`], but takes nothing.
+    pub async fn find_examined_run(
+        &mut self,
+        dag_id: &DagId,
+        run_id: &RunId,
+    ) -> Result<Option<LockedRun>, Error> {
+        let statement = sqlx::query(assembled(examined_run_sql()))
+            .bind(dag_id.as_str())
+            .bind(run_id.as_str());
+        let row = self.fetch_optional("look at a Dag run", statement).await?;
+        row.as_ref().map(examined_run_from).transpose()
+    }
+}
+
 impl Tx {
     /// Takes the run for the rest of the transaction.
     ///
@@ -365,23 +380,8 @@ impl Tx {
         let statement = sqlx::query(assembled(lock_run_sql(self.dialect())))
             .bind(dag_id.as_str())
             .bind(run_id.as_str());
-        let Some(row) = self.fetch_optional("lock a Dag run", statement).await? else {
-            return Ok(None);
-        };
-        let mut columns = Columns::of("dag_run", &row);
-        Ok(Some(LockedRun {
-            run: take_dag_run(&mut columns)?,
-            is_paused: columns.flag()?,
-            is_stale: columns.flag()?,
-            backfill_sort_ordinal: columns.int_or_null()?,
-            latest_version: match (columns.uuid_or_null()?, columns.owned_or_null()?) {
-                (Some(id), Some(dag_hash)) => Some(VersionStamp {
-                    id: DagVersionId(id),
-                    dag_hash,
-                }),
-                _ => None,
-            },
-        }))
+        let row = self.fetch_optional("lock a Dag run", statement).await?;
+        row.as_ref().map(examined_run_from).transpose()
     }
 }
 
@@ -393,6 +393,23 @@ fn take_run_key(columns: &mut Columns<'_>) -> Result<RunKey, Error> {
     Ok(RunKey {
         dag_id: columns.id()?,
         run_id: columns.id()?,
+    })
+}
+
+fn examined_run_from(row: &AnyRow) -> Result<LockedRun, Error> {
+    let mut columns = Columns::of("dag_run", row);
+    Ok(LockedRun {
+        run: take_dag_run(&mut columns)?,
+        is_paused: columns.flag()?,
+        is_stale: columns.flag()?,
+        backfill_sort_ordinal: columns.int_or_null()?,
+        latest_version: match (columns.uuid_or_null()?, columns.owned_or_null()?) {
+            (Some(id), Some(dag_hash)) => Some(VersionStamp {
+                id: DagVersionId(id),
+                dag_hash,
+            }),
+            _ => None,
+        },
     })
 }
 
@@ -415,6 +432,12 @@ fn slim_from(row: &AnyRow) -> Result<SlimTaskInstance, Error> {
 
 /// What [`Tx::lock_run`] runs.
 pub(crate) fn lock_run_sql(dialect: Dialect) -> String {
+    let select = examined_run_sql();
+    format!("{select} {}", dialect.for_update_skip_locked("r"))
+}
+
+/// What [`Reader::find_examined_run`] runs.
+pub(crate) fn examined_run_sql() -> String {
     format!(
         "SELECT {}, d.is_paused, d.is_stale, e.sort_ordinal, v.id, v.dag_hash
                FROM dag_run AS r
@@ -426,10 +449,8 @@ pub(crate) fn lock_run_sql(dialect: Dialect) -> String {
                 AND v.version_number = (SELECT MAX(version_number)
                                           FROM dag_version
                                          WHERE dag_id = r.dag_id)
-              WHERE r.dag_id = $1 AND r.run_id = $2
-              {}",
+              WHERE r.dag_id = $1 AND r.run_id = $2",
         aliased("r", DAG_RUN_COLUMNS),
-        dialect.for_update_skip_locked("r"),
     )
 }
 

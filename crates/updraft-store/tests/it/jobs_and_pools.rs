@@ -39,6 +39,12 @@ fn a_job_without_heartbeats_is_declared_dead_and_stays_dead() {
         let quiet = tx.start_job(&scheduler(), at(0)).await.unwrap();
         let lively = tx.start_job(&scheduler(), at(1)).await.unwrap();
         assert!(tx.heartbeat_job(lively.id, at(60)).await.unwrap());
+        for (since, alive) in [(0, 2), (30, 1), (60, 1), (61, 0)] {
+            let found = tx.count_alive_jobs(JobType::Scheduler, at(since)).await;
+            assert_eq!(found.unwrap(), alive, "since {since}");
+        }
+        let others = tx.count_alive_jobs(JobType::Triggerer, at(0)).await;
+        assert_eq!(others.unwrap(), 0);
         let dead = tx
             .fail_dead_jobs(JobType::Scheduler, at(30), at(61))
             .await

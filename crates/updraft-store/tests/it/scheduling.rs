@@ -168,6 +168,10 @@ fn a_locked_run_brings_the_newest_version_of_its_dag() {
         assert_eq!((stamp.id, stamp.dag_hash.as_str()), (version, "one"));
         assert!(!locked.is_paused);
         assert_eq!(tx.lock_run(&dag_id(), &run_id("none")).await.unwrap(), None);
+        let seen = tx.find_examined_run(&dag_id(), &run_id("r1")).await;
+        assert_eq!(seen.unwrap().unwrap().latest_version, Some(stamp));
+        let none = tx.find_examined_run(&dag_id(), &run_id("none")).await;
+        assert_eq!(none.unwrap(), None);
         assert!(
             !tx.run_knows_version(&dag_id(), &run_id("r1"), version)
                 .await
@@ -384,6 +388,16 @@ fn candidates_come_heaviest_first_and_full_runs_are_left_out() {
         assert_eq!(tasks, ["heavy", "a", "no_date"]);
         assert_eq!(candidates[0].max_active_tasks, 2);
         assert_eq!(tx.load_queue_candidates(1).await.unwrap().len(), 1);
+        // One that is held back can still be asked for.
+        let rows = tx
+            .load_task_instances_of_run(&dag_id(), &run_id("full"))
+            .await
+            .unwrap();
+        let (held, is_settling) = tx.find_queue_candidate(rows[0].id).await.unwrap().unwrap();
+        assert_eq!((held.id, held.max_active_tasks), (rows[0].id, 2));
+        assert!(!is_settling);
+        let running = tx.find_queue_candidate(rows[1].id).await.unwrap();
+        assert_eq!(running, None, "it is not scheduled");
     });
 }
 
@@ -533,6 +547,8 @@ fn due_dags_are_found_and_their_next_run_is_stored() {
         start_run(&mut tx, "r1", version, Some(at(0))).await;
         start_run(&mut tx, "r2", version, Some(at(1))).await;
         assert_eq!(tx.count_active_runs(&dag_id()).await.unwrap(), 2);
+        assert_eq!(tx.count_running_runs(&dag_id(), None).await.unwrap(), 2);
+        assert_eq!(tx.count_running_runs(&dag_id(), Some(1)).await.unwrap(), 0);
         tx.refresh_exceeds_max_non_backfill(&dag_id())
             .await
             .unwrap();

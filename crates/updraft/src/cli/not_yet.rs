@@ -43,7 +43,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("permissions-cleanup", &[]),
     ("roles", &[]),
     ("sync-perm", &[]),
-    ("tasks", &["failed-deps", "render", "test"]),
+    ("tasks", &["render", "test"]),
     ("teams", &[]),
     ("users", &[]),
 ];

@@ -1,6 +1,7 @@
 //! `updraft tasks`.
 
 mod clear;
+mod explain;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -28,6 +29,10 @@ pub(super) enum TasksCommand {
     State(StateArgs),
     /// Let task instances run again, as if they never had
     Clear(clear::ClearArgs),
+    /// Say why a task instance is not running
+    Explain(explain::ExplainArgs),
+    /// List the dependencies of a task instance that are not met
+    FailedDeps(StateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +76,8 @@ pub(super) async fn run(command: TasksCommand, access: &Access) -> Outcome {
         TasksCommand::StatesForDagRun(args) => states_for_dag_run(&args, access).await,
         TasksCommand::State(args) => state(&args, access).await,
         TasksCommand::Clear(args) => clear::run(&args, access).await,
+        TasksCommand::Explain(args) => explain::explain(&args, access).await,
+        TasksCommand::FailedDeps(args) => explain::failed_deps(&args, access).await,
     }
 }
 
@@ -145,19 +152,26 @@ async fn state(args: &StateArgs, access: &Access) -> Outcome {
         .find_task_instance_of(&run.dag_id, &run.run_id, &task_id, map_index)
         .await?;
     let Some(ti) = found else {
-        return Err(Failure::because(format!(
-            "TaskInstance for {}, {}, map={map_index} with run_id or logical_date of '{wanted}' \
-             not found",
-            args.dag_id, args.task_id
-        ))
-        .hint(format!(
-            "`updraft tasks states-for-dag-run {} {wanted}` shows all of them",
-            args.dag_id
-        )));
+        return Err(instance_not_found(
+            &args.dag_id,
+            &args.task_id,
+            map_index,
+            wanted,
+        ));
     };
     match ti.state {
         TaskInstanceState::NoStatus => say("None"),
         state => say(state.to_nullable().unwrap_or_default()),
     }
     Ok(())
+}
+
+fn instance_not_found(dag_id: &str, task_id: &str, map_index: MapIndex, run: &str) -> Failure {
+    Failure::because(format!(
+        "TaskInstance for {dag_id}, {task_id}, map={map_index} with run_id or logical_date of \
+         '{run}' not found"
+    ))
+    .hint(format!(
+        "`updraft tasks states-for-dag-run {dag_id} {run}` shows all of them"
+    ))
 }

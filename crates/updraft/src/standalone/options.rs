@@ -12,7 +12,7 @@ use updraft_bundles::{BundleConfig, Bundles};
 use updraft_config::{Environment, IgnoreFileSyntax, LogLevel, Lookups, Origin, Settings, Values};
 use updraft_dag_processor::{DagProcessorOptions, DiscoveryRules, IgnoreSyntax};
 use updraft_dag_run::RunRules;
-use updraft_execution::{AnswerOptions, LogNames, PythonSide};
+use updraft_execution::{AnswerOptions, ExplainRules, LogNames, PythonSide};
 use updraft_plugins::Plugins;
 use updraft_python::{ProvisionRequest, PythonRuntime, ZygoteConfig};
 use updraft_runtime::{Clock, Ids};
@@ -222,6 +222,17 @@ fn environment_variables() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What keeps tasks waiting.
+pub(crate) fn explain_rules(settings: &Settings) -> ExplainRules {
+    ExplainRules {
+        // As the executor: one task runs in any case.
+        parallelism: settings.core.parallelism.max(1),
+        max_task_retry_delay: signed(settings.core.max_task_retry_delay),
+        executor_names: executor_names(&settings.core.executors),
+        health_check_threshold: settings.scheduler.health_check_threshold,
+    }
+}
+
 /// Standalone has one executor; it answers to every name that the settings give to executors.
 fn executor_names(executors: &[String]) -> Vec<smol_str::SmolStr> {
     const LOCAL: [&str; 2] = [
@@ -330,6 +341,7 @@ pub(super) fn api(
             triggerer: settings.triggerer.triggerer_health_check_threshold,
             dag_processor: settings.dag_processor.health_check_threshold,
         },
+        explain: explain_rules(settings),
         jwt_secret: SecretString::clone(&keys.jwt),
         secret_key: SecretString::clone(&keys.api),
         airflow_version: python

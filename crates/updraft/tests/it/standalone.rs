@@ -5,6 +5,7 @@ mod backfills;
 mod bad_input;
 mod bad_machine;
 mod bundles;
+mod explain;
 mod kills;
 mod log_names;
 mod postgres;
