@@ -9,4 +9,4 @@ mod select;
 
 pub(crate) use clear::{ClearOrder, add_new_tasks, clear};
 pub(crate) use mark::{MarkOrder, mark_instances, mark_run};
-pub(crate) use select::{Selector, relatives_of, select_rows};
+pub(crate) use select::{Selector, relatives_of, select_rows, with_relatives_in_run};

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
+use updraft_execution::{ViewOf, load_view};
 use updraft_model::dag_run::DagRun;
 use updraft_model::filter::Range;
 use updraft_model::serialized::SerializedDag;
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{MapIndex, TaskInstanceId, TaskInstanceState};
 use updraft_planning::clear::{RunAfterClear, RunningInstances};
+use updraft_planning::run::ViewNeeds;
 use updraft_rest_api::bulk::{
     BulkAction, BulkActionResponse, BulkBody, BulkResponse, Deletion, Entity, Otherwise,
 };
@@ -23,9 +25,11 @@ use updraft_store::{Reader, RunKey};
 
 use crate::actions::{
     ClearOrder, MarkOrder, Selector, clear, mark_instances, relatives_of, select_rows,
+    with_relatives_in_run,
 };
 use crate::bulk::changed_fields;
 use crate::call::{ANY, Answer, Call, ok};
+use crate::dependencies::dag_of;
 use crate::error::ApiError;
 use crate::task_instances::{
     find_one, instance_not_found, query_map_index, responses, tasks_of_group,
@@ -290,7 +294,7 @@ pub(crate) async fn clear_many(call: Call) -> Answer {
     let mut reader = call.reader().await?;
     let dag = call.require_serialized(&mut reader, &call.dag_id()).await?;
     let filter = clear_filter(&call, &mut reader, &body).await?;
-    let selectors = clear_selectors(&dag, &body);
+    let selectors = clear_selectors(&call, &mut reader, &dag, &body).await?;
     let now = call.state.clock().now();
     let rows = select_rows(&mut reader, filter, selectors.as_deref(), now).await?;
     if body.dry_run {
@@ -369,9 +373,16 @@ async fn clear_filter(
     Ok(filter)
 }
 
-/// The tasks that were named, with their relatives; `None` for every task.
-fn clear_selectors(dag: &SerializedDag, body: &ClearTaskInstancesBody) -> Option<Vec<Selector>> {
-    let named = body.task_ids.as_ref()?;
+/// What was named, with its relatives; `None` for every task.
+async fn clear_selectors(
+    call: &Call,
+    reader: &mut Reader,
+    latest: &SerializedDag,
+    body: &ClearTaskInstancesBody,
+) -> Result<Option<Vec<Selector>>, ApiError> {
+    let Some(named) = &body.task_ids else {
+        return Ok(None);
+    };
     let mut selectors: Vec<Selector> = named
         .iter()
         .map(|each| Selector {
@@ -379,12 +390,34 @@ fn clear_selectors(dag: &SerializedDag, body: &ClearTaskInstancesBody) -> Option
             map_index: each.map_index.map(MapIndex),
         })
         .collect();
-    let relatives = relatives_of(dag, &selectors, body.include);
+    let run = match &body.dag_run_id {
+        Some(run_id) => {
+            let run_id = run_id.as_str().into();
+            reader.find_examined_run(&call.dag_id(), &run_id).await?
+        }
+        None => None,
+    };
+    if let Some(locked) = run
+        && let Some(dag) = dag_of(&call.state, reader, &locked).await?
+    {
+        let of = ViewOf {
+            run: &locked.run,
+            backfill_sort_ordinal: locked.backfill_sort_ordinal,
+            max_task_retry_delay: call.state.settings().explain.max_task_retry_delay,
+        };
+        let view = load_view(reader, &dag, &ViewNeeds::of(&dag), &of).await?;
+        let now = call.state.clock().now();
+        // A task that the Dag has lost since has no relatives.
+        let found = with_relatives_in_run(&view, &selectors, body.include, now);
+        selectors.extend(found);
+        return Ok(Some(selectors));
+    }
+    let relatives = relatives_of(latest, &selectors, body.include);
     selectors.extend(relatives.into_iter().map(|task_id| Selector {
         task_id,
         map_index: None,
     }));
-    Some(selectors)
+    Ok(Some(selectors))
 }
 
 /// `PATCH …/taskInstances`.

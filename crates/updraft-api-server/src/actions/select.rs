@@ -8,6 +8,8 @@ use updraft_model::serialized::{SerializedDag, TaskIndex};
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{MapIndex, TaskId};
 use updraft_planning::clear::selection::{Reach, companions};
+use updraft_planning::run::RunView;
+use updraft_planning::run::relatives::{Direction, Target, find_relatives};
 use updraft_rest_api::task_instance::Include;
 use updraft_store::Reader;
 use updraft_store::listing::TaskInstanceFilter;
@@ -41,6 +43,55 @@ pub(crate) fn relatives_of(
     companions(dag, &chosen, reach)
         .into_iter()
         .map(|index| dag.task(index).task_id.clone())
+        .collect()
+}
+
+/// As [`relatives_of`], within one run: an instance of a mapped task leads to those that belong to
+/// it. The selectors themselves are among what is given.
+pub(crate) fn with_relatives_in_run(
+    view: &RunView<'_>,
+    selectors: &[Selector],
+    include: Include,
+    now: Timestamp,
+) -> Vec<Selector> {
+    let dag = view.dag;
+    let target_of = |selector: &Selector| {
+        let index = dag.index_of(selector.task_id.as_str())?;
+        Some(match selector.map_index {
+            Some(map_index) => Target::Instance(index, map_index),
+            None => Target::Task(index),
+        })
+    };
+    let mut targets: BTreeSet<Target> = selectors.iter().filter_map(target_of).collect();
+    // Quirk: what is below is searched from what was found above, too.
+    let directions = [
+        (include.upstream, Direction::Upstream),
+        (include.downstream, Direction::Downstream),
+    ];
+    for (_, direction) in directions.into_iter().filter(|(is_asked, _)| *is_asked) {
+        let from: Vec<Target> = targets.iter().copied().collect();
+        targets.extend(find_relatives(view, &from, direction, now));
+    }
+    let whole = |target: &Target| match target {
+        Target::Task(index) | Target::Instance(index, _) => *index,
+    };
+    let tasks: BTreeSet<TaskIndex> = targets.iter().map(whole).collect();
+    let tasks: Vec<TaskIndex> = tasks.into_iter().collect();
+    targets.extend(
+        companions(dag, &tasks, Reach::Only)
+            .into_iter()
+            .filter(|index| !tasks.contains(index))
+            .map(Target::Task),
+    );
+    targets
+        .into_iter()
+        .map(|target| Selector {
+            task_id: dag.task(whole(&target)).task_id.clone(),
+            map_index: match target {
+                Target::Task(_) => None,
+                Target::Instance(_, map_index) => Some(map_index),
+            },
+        })
         .collect()
 }
 

@@ -5,6 +5,7 @@
 mod app;
 mod assets;
 mod bad_input;
+mod clearing;
 mod config;
 mod connection_tests;
 mod contract;
