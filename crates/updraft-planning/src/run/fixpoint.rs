@@ -77,15 +77,22 @@ fn repeat(view: &RunView<'_>, now: Timestamp, schedule: impl Fn(&mut Board<'_>, 
     while !is_settled && board.pass < passes_max {
         let result = board.run_pass();
         schedule(&mut board, &result.ready);
-        if !board.has_agenda() {
-            let result = board.settle(result);
-            let unfinished = board.unfinished();
-            end = board.decide(&result);
-            // The search for a deadlock stops at the first row that could run. When it finished
-            // rows on its way, also such that nobody watches, the next one may find no such row.
-            let is_same = board.unfinished() == unfinished;
-            is_settled = end.is_some() || (is_same && !board.has_agenda());
+        // Quirk §4.1: a row whose rule gives it a state and is satisfied all the same counts as no
+        // change. Then a deadlock is looked for before anybody below has heard of it.
+        if board.has_agenda() && !result.is_quiet() {
+            continue;
         }
+        let result = if board.has_agenda() {
+            result
+        } else {
+            board.settle(result)
+        };
+        let unfinished = board.unfinished();
+        end = board.decide(&result);
+        // The search for a deadlock stops at the first row that could run. When it finished rows on
+        // its way, also such that nobody watches, the next one may find no such row.
+        let is_same = board.unfinished() == unfinished;
+        is_settled = end.is_some() || (is_same && !board.has_agenda());
     }
     RunPlan {
         end,

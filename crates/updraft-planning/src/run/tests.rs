@@ -176,6 +176,27 @@ fn a_search_for_a_deadlock_goes_on_until_it_finishes_nothing_more() {
 }
 
 #[test]
+fn a_rule_that_decides_and_is_satisfied_at_once_counts_as_no_change() {
+    // One row of `d` is expected and one succeeded, but another one failed: `b` has its fate, and
+    // the pass found nothing to do. Airflow then looks for a deadlock while `b` still waits for `d`
+    // in the eyes of `g`.
+    let plan = plan(
+        "d >> b >> g",
+        "
+        d[0] success
+        d[1] failed
+        b
+        g
+        ",
+    );
+    assert_snapshot!(plan, @r"
+    b: no_status -> upstream_failed, try 0 (trigger rule all_success, upstream: 2 of 1 done, 1 success, 1 failed)
+    g waits: trigger rule all_success, upstream: 0 of 1 done
+    run: failed (all_tasks_deadlocked), last none
+    ");
+}
+
+#[test]
 fn nothing_of_a_paused_dag_starts_but_its_runs_finish() {
     let dag = dag("a >> b");
     let start = super::plan_finish(&view(&dag, fresh_rows(&dag)), instant(NOW));
