@@ -15,7 +15,7 @@ use updraft_task_comms::message::{BundleOpened, ViewUrl};
 
 use crate::ask::Class;
 use crate::environment::{BUNDLES_VARIABLE, STORAGE_VARIABLE, bundle_list};
-use crate::layout::Layout;
+use crate::layout::{Layout, try_lock};
 use crate::versions::Lease;
 use crate::{BundleConfig, BundleSource, Error};
 
@@ -339,22 +339,5 @@ fn content_of(opened: BundleOpened) -> Content {
         // A negative one means "all the time", as any other that has passed.
         refresh_interval: Some(interval.unwrap_or_default()),
         view_url: opened.view_url,
-    }
-}
-
-/// An exclusive lock, or `None` when somebody else holds it.
-pub(crate) fn try_lock(path: &Path) -> io::Result<Option<fs::File>> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let file = fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }

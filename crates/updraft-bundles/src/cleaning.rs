@@ -14,8 +14,7 @@ use tracing::{info, warn};
 use updraft_model::BundleName;
 use updraft_runtime::Clock;
 
-use crate::bundles::try_lock;
-use crate::layout::Layout;
+use crate::layout::{Layout, entries, try_lock};
 use crate::versions::{VersionNote, read_note, remove_at_once, remove_version};
 use crate::{BundleConfig, Bundles};
 
@@ -192,14 +191,6 @@ fn remove_strays(
         }
     }
     Ok(removed)
-}
-
-fn entries(folder: &std::path::Path) -> io::Result<Vec<std::path::PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 #[cfg(test)]

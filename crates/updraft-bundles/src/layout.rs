@@ -7,7 +7,8 @@
 //! <storage>/_updraft/<name>/content.json the newest files that were whole
 //! <storage>/_updraft/<name>/unfinished   somebody fetches, or died while fetching
 //! <storage>/_updraft/<name>/aside/       what a fresh attempt replaces, until it has succeeded
-//! <storage>/_updraft/<name>/versions/    a note for each version that is ready, and its lock
+//! <storage>/_updraft/<name>/versions/    a note for each version that is ready, its lock, and a
+//!                                        note while somebody makes it ready, or died doing so
 //! ```
 
 use std::fs;
@@ -85,19 +86,30 @@ impl Layout {
             .join(format!("{}.lock", file_name(version)))
     }
 
-    /// What a class keeps for a bundle besides its versions.
-    pub(crate) fn tracked(&self, name: &BundleName) -> io::Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(self.bundle(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut paths = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_name() != VERSIONS {
-                paths.push(entry.path());
+    pub(crate) fn version_unfinished(&self, name: &BundleName, version: &str) -> PathBuf {
+        self.version_notes(name)
+            .join(format!("{}.unfinished", file_name(version)))
+    }
+
+    /// Whether somebody died while making a version ready. Those who did are forgotten.
+    pub(crate) fn take_unfinished_versions(&self, name: &BundleName) -> io::Result<bool> {
+        let mut found = false;
+        for note in entries(&self.version_notes(name))? {
+            if note.extension().is_some_and(|extension| extension == "unfinished")
+                // Whoever is alive holds the lock.
+                && try_lock(&note.with_extension("lock"))?.is_some()
+            {
+                remove(&note)?;
+                found = true;
             }
         }
+        Ok(found)
+    }
+
+    /// What a class keeps for a bundle besides its versions.
+    pub(crate) fn tracked(&self, name: &BundleName) -> io::Result<Vec<PathBuf>> {
+        let mut paths = entries(&self.bundle(name))?;
+        paths.retain(|path| path.file_name().is_some_and(|name| name != VERSIONS));
         Ok(paths)
     }
 
@@ -129,6 +141,32 @@ fn file_name(text: &str) -> String {
     let digest = Md5::digest(text.as_bytes());
     let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("%%{hash}")
+}
+
+/// What is in a folder; nothing when there is none.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// An exclusive lock, or `None` when somebody else holds it.
+pub(crate) fn try_lock(path: &Path) -> io::Result<Option<fs::File>> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let file = fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// Writes a file whole or not at all, and makes the folders above it.

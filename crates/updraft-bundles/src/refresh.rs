@@ -3,7 +3,8 @@
 //! Classes keep their clone or download in place and change it, so whoever dies meanwhile may leave
 //! something that the class cannot go on with (a lock file of Git, half a download). A note says
 //! that somebody is at it; if it is still there the next time and the class then fails, the class
-//! gets an empty folder, and what was there comes back unless that succeeds.
+//! gets an empty folder, and what was there comes back unless that succeeds. Whoever died while
+//! making a version ready counts as well: classes make versions of the same clone.
 
 use std::fs;
 use std::io;
@@ -71,7 +72,7 @@ impl Bundles {
         outcome
     }
 
-    async fn on_disk<T: Send + 'static>(
+    pub(crate) async fn on_disk<T: Send + 'static>(
         &self,
         name: &BundleName,
         doing: &'static str,
@@ -93,7 +94,7 @@ fn begin(layout: &Layout, name: &BundleName) -> io::Result<bool> {
     if !was_interrupted {
         write_whole(&note, b"")?;
     }
-    Ok(was_interrupted)
+    Ok(layout.take_unfinished_versions(name)? || was_interrupted)
 }
 
 fn end(layout: &Layout, name: &BundleName, opened: &BundleOpened) -> io::Result<()> {
@@ -135,6 +136,7 @@ mod tests {
     use updraft_model::BundleName;
 
     use super::{Layout, begin, put_aside, put_back};
+    use crate::layout::try_lock;
 
     fn storage() -> (tempfile::TempDir, Layout, BundleName) {
         let folder = tempfile::tempdir().unwrap();
@@ -175,6 +177,18 @@ mod tests {
         write(&file, "half of the new");
         assert!(begin(&layout, &name).unwrap());
         assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_version_that_was_never_finished_is_noticed_once_unless_somebody_is_at_it() {
+        let (_folder, layout, name) = storage();
+        let note = layout.version_unfinished(&name, "abc");
+        write(&note, "");
+        let lock = try_lock(&layout.version_lock(&name, "abc")).unwrap().unwrap();
+        assert!(!layout.take_unfinished_versions(&name).unwrap());
+        drop(lock);
+        assert!(layout.take_unfinished_versions(&name).unwrap());
+        assert!(!layout.take_unfinished_versions(&name).unwrap());
     }
 
     #[test]

@@ -13,13 +13,14 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use updraft_model::BundleName;
 use updraft_runtime::Clock;
+use updraft_task_comms::message::BundleOpened;
 
 use crate::ask::Class;
 use crate::bundles::Failed;
-use crate::layout::{Layout, remove, write_whole};
+use crate::layout::{Layout, remove, try_lock, write_whole};
 use crate::{Bundles, Error};
 
 /// Failures that are remembered; beyond that all are forgotten, and tried again.
@@ -100,23 +101,47 @@ impl Bundles {
     }
 
     async fn make_ready(&self, class: &Class<'_>, version: &str) -> Result<(), Error> {
-        let (layout, name) = (self.shared.layout.clone(), class.name.clone());
-        if let Some(left) = layout.version(&name, version) {
-            let removed = self.blocking(move || remove_at_once(&left)).await;
-            removed.map_err(Error::storage("remove half a version", &name))?;
-        }
-        let (runner, options) = (&self.shared.runner, &self.shared.options);
-        let opened = class.open(Some(version), runner, options).await?;
-        info!(bundle = %name, version, path = opened.path, "opened a version of a bundle");
-        let note = VersionNote {
-            version: version.to_owned(),
-            path: opened.path.into(),
+        let (name, owned) = (class.name, version.to_owned());
+        let was_interrupted = self
+            .on_disk(name, "prepare a version", move |layout, name| {
+                begin(layout, name, &owned)
+            })
+            .await?;
+        let made = match self.fetch_version(class, version).await {
+            Err(Error::Refused { reason, .. }) if was_interrupted => {
+                warn!(bundle = %name, version, error = reason, "a bundle that was left half fetched is looked after");
+                self.fetch_newest(class).await?;
+                self.fetch_version(class, version).await
+            }
+            made => made,
         };
-        let path = layout.version_note(&name, version);
-        let written = self
-            .blocking(move || write_whole(&path, &serde_json::to_vec(&note)?))
-            .await;
-        written.map_err(Error::storage("note a version", &name))
+        let note = match &made {
+            Ok(opened) => {
+                info!(bundle = %name, version, path = opened.path, "opened a version of a bundle");
+                Some(VersionNote {
+                    version: version.to_owned(),
+                    path: opened.path.clone().into(),
+                })
+            }
+            // It may have left something half done, in its version or beyond.
+            Err(Error::Interrupted { .. } | Error::Stopping) => return made.map(drop),
+            Err(_) => None,
+        };
+        let owned = version.to_owned();
+        self.on_disk(name, "note a version", move |layout, name| {
+            end(layout, name, &owned, note.as_ref())
+        })
+        .await?;
+        made.map(drop)
+    }
+
+    async fn fetch_version(
+        &self,
+        class: &Class<'_>,
+        version: &str,
+    ) -> Result<BundleOpened, Error> {
+        let (runner, options) = (&self.shared.runner, &self.shared.options);
+        class.open(Some(version), runner, options).await
     }
 
     async fn lease(
@@ -129,6 +154,37 @@ impl Bundles {
         let leased = self.blocking(move || try_lease(&note, now)).await;
         leased.map_err(Error::storage("open a version", name))
     }
+}
+
+/// Whether whoever began before was interrupted, with this version or another.
+fn begin(layout: &Layout, name: &BundleName, version: &str) -> io::Result<bool> {
+    if let Some(left) = layout.version(name, version) {
+        remove_at_once(&left)?;
+    }
+    let note = layout.version_unfinished(name, version);
+    // Somebody who is alive and fetching the newest files holds the lock.
+    let mut was_interrupted = note.exists()
+        || layout.unfinished(name).exists() && try_lock(&layout.refresh_lock(name))?.is_some();
+    was_interrupted |= layout.take_unfinished_versions(name)?;
+    if was_interrupted {
+        // For the next fetch of the newest files.
+        write_whole(&layout.unfinished(name), b"")?;
+    }
+    write_whole(&note, b"")?;
+    Ok(was_interrupted)
+}
+
+fn end(
+    layout: &Layout,
+    name: &BundleName,
+    version: &str,
+    note: Option<&VersionNote>,
+) -> io::Result<()> {
+    if let Some(note) = note {
+        let text = serde_json::to_vec(note)?;
+        write_whole(&layout.version_note(name, version), &text)?;
+    }
+    remove(&layout.version_unfinished(name, version))
 }
 
 /// The folder of a version that is ready, and stays so.

@@ -132,3 +132,86 @@ fn a_run_goes_on_with_the_commit_it_began_with() {
         assert!(checkouts.join(version).join("dags/pinned.py").is_file());
     }
 }
+
+/// An installation with a folder and a bundle of a class that does what files tell it.
+fn fragile_installation() -> Standalone {
+    let updraft = installation(|_| {
+        json!([
+            {
+                "name": "fragile", "classpath": "fragile.Fragile",
+                // Only what is asked for is fetched, after the start.
+                "kwargs": {"refresh_interval": 86400},
+            },
+            {
+                "name": "healthy",
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {},
+            },
+        ])
+    })
+    .with("AIRFLOW__UPDRAFT__BUNDLE_TIMEOUT", "5");
+    let home = updraft.home();
+    for (path, text) in [
+        ("plugins/fragile.py", include_str!("../../dags/fragile.py")),
+        ("source/newest", "v1"),
+        ("source/v1/VERSION", "v1"),
+        ("source/v1/fragile_dag.py", FRAGILE_DAG),
+    ] {
+        let path = home.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    home.write_dag("healthy.py", &FRAGILE_DAG.replace("fragile", "healthy"));
+    updraft
+}
+
+const FRAGILE_DAG: &str = "\
+from airflow.sdk import DAG, task
+with DAG('fragile', schedule=None):
+    @task
+    def work():
+        pass
+    work()
+";
+
+#[test]
+fn a_version_that_cannot_be_had_fails_its_tasks_and_no_others() {
+    let mut updraft = fragile_installation();
+    let home = updraft.home().path().to_owned();
+    let client = updraft.start();
+    client.wait_for_dag("fragile", 60 * SECOND);
+    client.wait_for_dag("healthy", 60 * SECOND);
+    for (trouble, reason) in [
+        ("raise", "the source does not answer: OSError: no route to host"),
+        ("hang", "was killed after 5 s"),
+    ] {
+        fs::write(home.join(trouble), "").unwrap();
+        let failing = client.trigger("fragile");
+        let other = client.trigger("healthy");
+        assert_eq!(client.wait_for_run("healthy", &other, 60 * SECOND), "success");
+        assert_eq!(client.wait_for_run("fragile", &failing, 60 * SECOND), "failed");
+        let log = client.log("fragile", &failing, "work", 1);
+        assert!(log.contains(reason), "{log}");
+        fs::remove_file(home.join(trouble)).unwrap();
+    }
+    // What the killed class has left is out of the way.
+    let run_id = client.trigger("fragile");
+    assert_eq!(client.wait_for_run("fragile", &run_id, 60 * SECOND), "success");
+}
+
+#[test]
+fn a_bundle_is_whole_again_after_a_kill_while_it_was_fetched() {
+    let mut updraft = fragile_installation();
+    let home = updraft.home().path().to_owned();
+    fs::write(home.join("hang"), "").unwrap();
+    updraft.start();
+    let lock = home.join("bundles/fragile/index.lock");
+    wait_until("the class is at work", 60 * SECOND, || {
+        if lock.exists() { Ok(()) } else { Err(()) }
+    });
+    updraft.kill();
+    fs::remove_file(home.join("hang")).unwrap();
+    let client = updraft.start();
+    client.wait_for_dag("fragile", 60 * SECOND);
+    let run_id = client.trigger("fragile");
+    assert_eq!(client.wait_for_run("fragile", &run_id, 60 * SECOND), "success");
+}
