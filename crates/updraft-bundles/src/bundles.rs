@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{debug, warn};
 use updraft_execution::{Asker, ChildRunner};
-use updraft_model::BundleName;
+use updraft_model::{BundleName, ViewUrl};
 use updraft_runtime::Clock;
-use updraft_task_comms::message::{BundleOpened, ViewUrl};
+use updraft_task_comms::message::BundleOpened;
 
 use crate::ask::Class;
 use crate::environment::{BUNDLES_VARIABLE, STORAGE_VARIABLE, bundle_list};
@@ -315,7 +315,7 @@ fn known_content(config: &BundleConfig, layout: &Layout) -> Option<Content> {
             path: path.clone(),
             version: None,
             refresh_interval: None,
-            view_url: view_url.clone(),
+            view_url: view_url.clone().filter(ViewUrl::is_safe),
         });
     }
     let note = layout.content_note(&config.name);
@@ -332,12 +332,22 @@ fn known_content(config: &BundleConfig, layout: &Layout) -> Option<Content> {
 }
 
 fn content_of(opened: BundleOpened) -> Content {
+    let view_url = opened.view_url.filter(|url| {
+        let is_safe = url.is_safe();
+        if !is_safe {
+            debug!(
+                template = url.template,
+                "left out the address of a bundle: expected an http or https URL"
+            );
+        }
+        is_safe
+    });
     let interval = Duration::try_from_secs_f64(opened.refresh_interval);
     Content {
         path: opened.path.into(),
         version: opened.version,
         // A negative one means "all the time", as any other that has passed.
         refresh_interval: Some(interval.unwrap_or_default()),
-        view_url: opened.view_url,
+        view_url,
     }
 }

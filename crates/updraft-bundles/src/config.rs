@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
-use updraft_model::BundleName;
-use updraft_task_comms::message::ViewUrl;
+use updraft_model::{BundleName, ViewUrl};
 
 /// A configured bundle.
 #[derive(Clone, Debug, PartialEq)]

@@ -184,7 +184,9 @@ mod tests {
         let (_folder, layout, name) = storage();
         let note = layout.version_unfinished(&name, "abc");
         write(&note, "");
-        let lock = try_lock(&layout.version_lock(&name, "abc")).unwrap().unwrap();
+        let lock = try_lock(&layout.version_lock(&name, "abc"))
+            .unwrap()
+            .unwrap();
         assert!(!layout.take_unfinished_versions(&name).unwrap());
         drop(lock);
         assert!(layout.take_unfinished_versions(&name).unwrap());

@@ -135,11 +135,7 @@ impl Bundles {
         made.map(drop)
     }
 
-    async fn fetch_version(
-        &self,
-        class: &Class<'_>,
-        version: &str,
-    ) -> Result<BundleOpened, Error> {
+    async fn fetch_version(&self, class: &Class<'_>, version: &str) -> Result<BundleOpened, Error> {
         let (runner, options) = (&self.shared.runner, &self.shared.options);
         class.open(Some(version), runner, options).await
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{BundleName, DagId, DagVersionId};
+use crate::{BundleName, DagId, DagVersionId, ViewUrl};
 
 /// What is known of a Dag beside its structure: the row `dag`.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,8 @@ pub struct DagVersion {
     pub version_number: i32,
     pub bundle_name: Option<BundleName>,
     pub bundle_version: Option<String>,
+    /// Where people look at the versions of its bundle.
+    pub view_url: Option<ViewUrl>,
     pub dag_hash: String,
     pub created_at: Timestamp,
     pub last_updated: Timestamp,

@@ -27,6 +27,7 @@ mod str_enum;
 pub mod task_instance;
 pub mod trigger;
 pub mod variable;
+mod view_url;
 pub mod workload;
 pub mod xcom;
 
@@ -37,3 +38,4 @@ pub use id::{
 pub use state::{
     DagRunState, DagRunTriggeredBy, DagRunType, TaskInstanceState, TriggerRule, UnknownName,
 };
+pub use view_url::ViewUrl;

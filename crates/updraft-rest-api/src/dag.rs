@@ -195,7 +195,6 @@ pub struct DagVersionResponse {
     pub bundle_version: Option<String>,
     pub created_at: ApiTime,
     pub dag_display_name: String,
-    /// Bundles that know a URL of a version are not among ours yet.
     pub bundle_url: Option<String>,
 }
 
@@ -211,7 +210,10 @@ impl DagVersionResponse {
             bundle_version: version.bundle_version.clone(),
             created_at: ApiTime(version.created_at),
             dag_display_name: dag_display_name.to_owned(),
-            bundle_url: None,
+            bundle_url: version
+                .view_url
+                .as_ref()
+                .and_then(|url| url.render(version.bundle_version.as_deref())),
         }
     }
 }

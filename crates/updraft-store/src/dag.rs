@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 use updraft_model::dag::{Dag, DagVersion, NextDagRun};
-use updraft_model::{DagId, DagVersionId};
+use updraft_model::{DagId, DagVersionId, ViewUrl};
 
 use crate::row::{Columns, aliased, assembled};
 use crate::{Dialect, Error, Reader, Tx};
@@ -20,7 +20,9 @@ const AFTER_TAGS: &str = "timetable_summary, timetable_description, timetable_ty
 
 /// In the order in which [`dag_version_from`] takes them.
 pub(crate) const DAG_VERSION_COLUMNS: &str = "id, dag_id, version_number, bundle_name, \
-    bundle_version, dag_hash, created_at, last_updated";
+    bundle_version, dag_hash, created_at, last_updated, \
+    (SELECT url_template FROM dag_bundle WHERE name = bundle_name), \
+    (SELECT template_params FROM dag_bundle WHERE name = bundle_name)";
 
 /// What [`take_dag`] takes, of the table under this alias; the tags come as one JSON array.
 pub(crate) fn dag_columns(dialect: Dialect, alias: &str) -> String {
@@ -226,5 +228,12 @@ pub(crate) fn dag_version_from(row: &AnyRow) -> Result<DagVersion, Error> {
         dag_hash: columns.owned()?,
         created_at: columns.instant()?,
         last_updated: columns.instant()?,
+        view_url: match (columns.owned_or_null()?, columns.decoded_or_null()?) {
+            (Some(template), params) => Some(ViewUrl {
+                template,
+                params: params.unwrap_or_default(),
+            }),
+            (None, _) => None,
+        },
     })
 }

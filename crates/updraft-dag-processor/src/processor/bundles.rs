@@ -71,13 +71,19 @@ impl DagProcessor {
         let present: BTreeSet<String> = self.files.paths(bundle);
         let store = &self.children.runner.store;
         let now = Clock::machine().now();
-        let version = self.bundle(bundle).and_then(|bundle| bundle.version);
+        let content = self.bundles.content(bundle);
+        let version = content
+            .as_ref()
+            .and_then(|content| content.version.as_deref());
+        let view_url = content
+            .as_ref()
+            .and_then(|content| content.view_url.as_ref());
         let forgotten = store
             .retry(|| async {
                 let mut tx = store.write().await?;
                 let gone = tx.forget_missing_files(bundle, &present, now).await?;
-                tx.note_bundle_refresh(bundle, version.as_deref(), now)
-                    .await?;
+                tx.note_bundle_refresh(bundle, version, now).await?;
+                tx.set_bundle_url(bundle, view_url).await?;
                 tx.commit().await?;
                 Ok(gone)
             })

@@ -64,6 +64,7 @@ fn plan_with(
         version_number: 1,
         bundle_name: Some("dags-folder".into()),
         bundle_version: Some("v1".to_owned()),
+        view_url: None,
         dag_hash: String::new(),
         created_at: at(NOW),
         last_updated: at(NOW),

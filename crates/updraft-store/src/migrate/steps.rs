@@ -46,4 +46,10 @@ pub(super) const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0006_people_and_deadlines.sql"),
         postgres: include_str!("../../migrations/postgres/0006_people_and_deadlines.sql"),
     },
+    Step {
+        number: 7,
+        description: "bundle url",
+        sqlite: include_str!("../../migrations/sqlite/0007_bundle_url.sql"),
+        postgres: include_str!("../../migrations/postgres/0007_bundle_url.sql"),
+    },
 ];

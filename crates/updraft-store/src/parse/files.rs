@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use updraft_model::{BundleName, DagId};
+use updraft_model::{BundleName, DagId, ViewUrl};
 
 use crate::change::Change;
 use crate::row::{Columns, assembled, micros, text_array};
@@ -76,6 +76,24 @@ impl Tx {
                 .bind(version)
                 .bind(micros(now));
         self.execute("note a bundle refresh", statement).await?;
+        Ok(())
+    }
+
+    /// Notes where people look at the versions of a bundle.
+    pub async fn set_bundle_url(
+        &mut self,
+        name: &BundleName,
+        url: Option<&ViewUrl>,
+    ) -> Result<(), Error> {
+        let params = url.map(|url| serde_json::to_string(&url.params));
+        let statement = sqlx::query(
+            "UPDATE dag_bundle SET url_template = $2, template_params = $3 WHERE name = $1",
+        )
+        .bind(name.as_str())
+        .bind(url.map(|url| url.template.as_str()))
+        .bind(params.transpose().expect("a map of texts is JSON"));
+        self.execute("note the address of a bundle", statement)
+            .await?;
         Ok(())
     }
 

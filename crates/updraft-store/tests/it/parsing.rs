@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use updraft_model::DagRunState as R;
-use updraft_model::DagVersionId;
 use updraft_model::TaskInstanceState as S;
+use updraft_model::dag::DagVersion;
+use updraft_model::{DagVersionId, ViewUrl};
 use updraft_store::{
     Change, FileError, NewDagWarning, ParseOutcome, ParseRequest, RunStateChange, Tx,
 };
@@ -242,5 +243,34 @@ fn versions_of_bundles_are_needed_as_long_as_a_run_is_unfinished() {
         let pinned = reader.load_pinned_bundle_versions().await.unwrap();
         let needed = ["v1", "v2"].map(|version| ("dags-folder".into(), version.to_owned()));
         assert_eq!(pinned, BTreeSet::from(needed));
+    });
+}
+
+#[test]
+fn a_version_of_a_dag_knows_where_its_bundle_is_shown() {
+    on_each_backend(async |store| {
+        let mut tx = store.write().await.unwrap();
+        parse(&mut tx, "one").await;
+        let shown = |version: Option<DagVersion>| version.unwrap().view_url;
+        assert_eq!(
+            shown(tx.find_latest_version(&dag_id()).await.unwrap()),
+            None
+        );
+        let url = ViewUrl {
+            template: "https://example.org/{subdir}/{version}".to_owned(),
+            params: [("subdir".to_owned(), "dags".to_owned())].into(),
+        };
+        tx.set_bundle_url(&"dags-folder".into(), Some(&url))
+            .await
+            .unwrap();
+        let version = tx.find_latest_version(&dag_id()).await.unwrap();
+        assert_eq!(shown(version), Some(url));
+        tx.set_bundle_url(&"dags-folder".into(), None)
+            .await
+            .unwrap();
+        assert_eq!(
+            shown(tx.find_latest_version(&dag_id()).await.unwrap()),
+            None
+        );
     });
 }

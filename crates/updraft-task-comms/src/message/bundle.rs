@@ -1,9 +1,8 @@
 //! Dag bundles: what a bundle child is told and what it answers. These messages are ours.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use updraft_model::ViewUrl;
 
 use super::decode::{self, DecodeError};
 use crate::json::JsonText;
@@ -41,15 +40,6 @@ pub struct BundleOpened {
     /// Seconds between two refreshes, as the class has it.
     pub refresh_interval: f64,
     pub view_url: Option<ViewUrl>,
-}
-
-/// Where people may look at the files of a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ViewUrl {
-    /// A format string of Python.
-    pub template: String,
-    /// Its fields, but for `version`.
-    pub params: BTreeMap<String, String>,
 }
 
 impl BundleAnswer {

@@ -8,9 +8,9 @@ use tracing::warn;
 use updraft_bundles::{BundleConfig, BundleSource, Bundles, BundlesOptions, CleaningRules};
 use updraft_config::{DagBundleConfig, Settings};
 use updraft_execution::{Asker, ChildRunner, PythonSide};
+use updraft_model::ViewUrl;
 use updraft_python::PythonRuntime;
 use updraft_runtime::{OnExit, Tasks};
-use updraft_task_comms::message::ViewUrl;
 
 use crate::cli::standalone::StandaloneArgs;
 

@@ -59,6 +59,7 @@ fn git_bundle(home: &Path) -> Value {
         "classpath": "airflow.providers.git.bundles.git.GitDagBundle",
         "kwargs": {
             "repo_url": home.join("repository"), "tracking_ref": "main", "subdir": "dags",
+            "view_url_template": "https://example.org/{tracking_ref}/{version}/{subdir}",
         },
     }])
 }
@@ -106,7 +107,11 @@ fn a_run_goes_on_with_the_commit_it_began_with() {
         let state = client.wait_for_run("pinned", run_id, 60 * SECOND);
         assert_eq!(state, "success");
         let path = format!("/api/v2/dags/pinned/dagRuns/{}", run_id.replace('+', "%2B"));
-        assert_eq!(client.get(&path)["bundle_version"], **version);
+        let run = client.get(&path);
+        assert_eq!(run["bundle_version"], **version);
+        // Its structure did not change, so the one version of the Dag has moved on.
+        let url = format!("https://example.org/main/{second}/dags");
+        assert_eq!(run["dag_versions"][0]["bundle_url"], url, "{run}");
     }
     let record = wait_until("both callbacks ran", 60 * SECOND, || {
         let record = fs::read_to_string(home.join("record.txt")).unwrap_or_default();
@@ -181,21 +186,33 @@ fn a_version_that_cannot_be_had_fails_its_tasks_and_no_others() {
     client.wait_for_dag("fragile", 60 * SECOND);
     client.wait_for_dag("healthy", 60 * SECOND);
     for (trouble, reason) in [
-        ("raise", "the source does not answer: OSError: no route to host"),
+        (
+            "raise",
+            "the source does not answer: OSError: no route to host",
+        ),
         ("hang", "was killed after 5 s"),
     ] {
         fs::write(home.join(trouble), "").unwrap();
         let failing = client.trigger("fragile");
         let other = client.trigger("healthy");
-        assert_eq!(client.wait_for_run("healthy", &other, 60 * SECOND), "success");
-        assert_eq!(client.wait_for_run("fragile", &failing, 60 * SECOND), "failed");
+        assert_eq!(
+            client.wait_for_run("healthy", &other, 60 * SECOND),
+            "success"
+        );
+        assert_eq!(
+            client.wait_for_run("fragile", &failing, 60 * SECOND),
+            "failed"
+        );
         let log = client.log("fragile", &failing, "work", 1);
         assert!(log.contains(reason), "{log}");
         fs::remove_file(home.join(trouble)).unwrap();
     }
     // What the killed class has left is out of the way.
     let run_id = client.trigger("fragile");
-    assert_eq!(client.wait_for_run("fragile", &run_id, 60 * SECOND), "success");
+    assert_eq!(
+        client.wait_for_run("fragile", &run_id, 60 * SECOND),
+        "success"
+    );
 }
 
 #[test]
@@ -213,5 +230,8 @@ fn a_bundle_is_whole_again_after_a_kill_while_it_was_fetched() {
     let client = updraft.start();
     client.wait_for_dag("fragile", 60 * SECOND);
     let run_id = client.trigger("fragile");
-    assert_eq!(client.wait_for_run("fragile", &run_id, 60 * SECOND), "success");
+    assert_eq!(
+        client.wait_for_run("fragile", &run_id, 60 * SECOND),
+        "success"
+    );
 }
