@@ -41,14 +41,14 @@ def _execute_callback(log: Any, body: dict[str, Any]) -> str | None:
         kwargs: Any = deserialize(body["callback_kwargs"])
     except Exception as error:
         return f"Its arguments cannot be read: {type(error).__name__}: {error}"
-    succeeded, error = execute_callback(
+    succeeded, reason = execute_callback(
         callback_path=body["callback_path"],
         callback_kwargs=kwargs,
         dag_rel_path=body["dag_rel_path"],
         bundle_path=bundle_path,
         log=log,
     )
-    return None if succeeded else str(error)
+    return None if succeeded else str(reason)
 
 
 def _open_bundle(log: Any, bundle_info: dict[str, Any]) -> Path | None:
