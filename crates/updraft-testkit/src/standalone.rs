@@ -244,6 +244,9 @@ impl Standalone {
             ])
             .current_dir(self.home.path())
             .env("AIRFLOW_HOME", self.home.path())
+            // A shell whose input is a socket, as that of a task is, reads `~/.bashrc`: what stands
+            // there may hold a lock that outlives a kill.
+            .env("HOME", self.home.path())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a file can be shared"))
