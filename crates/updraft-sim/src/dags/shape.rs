@@ -96,6 +96,9 @@ pub(crate) fn draw_version(
     let group_lengths = draw_groups(&mut drafts, dice);
     let has_branch = draw_branches(&mut drafts, dice);
     draw_rules(&mut drafts, has_branch && habits.comparable, dice);
+    if habits.comparable {
+        part_skips_from_failures(&mut drafts, has_branch, dice);
+    }
     draw_mapping(&mut drafts, dice);
     draw_setups(&mut drafts, dice);
     let max_active_runs = *dice.choose(&[1, 2, 16]);
@@ -303,6 +306,27 @@ fn draw_rules(drafts: &mut [Draft], patient: bool, dice: &mut Dice) {
             false => *dice.choose(&PATIENT_RULES),
         };
         draft.fields.insert("trigger_rule".to_owned(), json!(rule));
+    }
+}
+
+/// Sees to it that no outcome depends on whether a skip or a failure comes first.
+///
+/// `all_success` decides on the first of them. So it stays only where nothing can be skipped.
+fn part_skips_from_failures(drafts: &mut [Draft], has_branch: bool, dice: &mut Dice) {
+    let never_skips = !has_branch && dice.chance(0.4);
+    for draft in drafts {
+        if never_skips {
+            draft.model.may_skip_itself = false;
+            draft.model.deferrals_max = 0;
+            draft.fields.remove("trigger_rule");
+        } else if draft
+            .fields
+            .get("trigger_rule")
+            .is_none_or(|rule| rule == "all_success")
+        {
+            let patient = json!("none_failed_min_one_success");
+            draft.fields.insert("trigger_rule".to_owned(), patient);
+        }
     }
 }
 

@@ -119,8 +119,12 @@ impl Oracle {
         }
     }
 
-    /// A run was started: there must have been room for it.
+    /// A run was started: there must have been room for it. Runs of a backfill have a limit of
+    /// their own, and start also where a new version of the Dag allows fewer runs than go on.
     pub(super) async fn check_active_runs(&mut self, key: &RunKey) {
+        if self.runs[key].run.backfill_id.is_some() {
+            return;
+        }
         let mut reader = self.inspector.read().await.expect("the inspector reads");
         let dag = reader
             .find_dag(&key.dag_id)
