@@ -57,8 +57,8 @@ with DAG("gates", schedule=None, start_date=datetime(2026, 2, 1, tzinfo=timezone
     PythonOperator(task_id="limited", python_callable=print, max_active_tis_per_dag=0)
     PythonOperator(task_id="limited_in_run", python_callable=print, max_active_tis_per_dagrun=0)
     set_up = BashOperator(task_id="set_up", bash_command="sleep 600").as_setup()
-    work = EmptyOperator(task_id="work")
+    worked = EmptyOperator(task_id="worked")
     more = EmptyOperator(task_id="more", trigger_rule="all_done")
     tear_down = EmptyOperator(task_id="tear_down").as_teardown(setups=set_up)
-    set_up >> work >> more >> tear_down
+    set_up >> worked >> more >> tear_down
     EmptyOperator(task_id="failing_branch", trigger_rule="always")
