@@ -1,14 +1,14 @@
 //! Assets, their aliases and events.
 
 use updraft_dag_run::{Refusal, RunRequest};
-use updraft_model::asset::AssetEvent;
+use updraft_model::asset::{AssetEvent, QueuedAssetEvent};
+use updraft_model::python_repr::repr_text;
 use updraft_model::{DagId, DagRunTriggeredBy, DagRunType};
 use updraft_rest_api::asset::{
     AssetAliasCollectionResponse, AssetAliasResponse, AssetCollectionResponse,
     AssetEventCollectionResponse, AssetEventResponse, AssetResponse, CreateAssetEventsBody,
     MaterializeAssetBody, QueuedEventCollectionResponse, QueuedEventResponse,
 };
-use updraft_rest_api::python_repr::repr_text;
 use updraft_rest_api::value;
 use updraft_store::listing::{AssetEventFilter, AssetFilter, QueuedEventFilter};
 use updraft_store::{NewAssetEvent, Reader};
@@ -194,12 +194,7 @@ async fn require_producer(reader: &mut Reader, asset_id: i64) -> Result<DagId, A
 
 /// `GET` of the three forms of `queuedEvents` that give a list.
 pub(crate) async fn list_queued(call: Call) -> Answer {
-    let filter = queued_filter(&call)?;
-    let found = call
-        .reader()
-        .await?
-        .list_queued_asset_events(&filter)
-        .await?;
+    let (_, found) = load_queued(&call).await?;
     ok(&QueuedEventCollectionResponse {
         queued_events: found.iter().map(Into::into).collect(),
         total_entries: found.len(),
@@ -208,12 +203,7 @@ pub(crate) async fn list_queued(call: Call) -> Answer {
 
 /// `GET /dags/{dag_id}/assets/{asset_id}/queuedEvents`.
 pub(crate) async fn get_queued(call: Call) -> Answer {
-    let filter = queued_filter(&call)?;
-    let found = call
-        .reader()
-        .await?
-        .list_queued_asset_events(&filter)
-        .await?;
+    let (filter, found) = load_queued(&call).await?;
     let queued = found.first().ok_or_else(|| nothing_queued(&filter))?;
     ok(&QueuedEventResponse::from(queued))
 }
@@ -234,6 +224,16 @@ pub(crate) async fn delete_queued(call: Call) -> Answer {
         0 => Err(nothing_queued(&filter)),
         _ => no_content(),
     }
+}
+
+async fn load_queued(call: &Call) -> Result<(QueuedEventFilter, Vec<QueuedAssetEvent>), ApiError> {
+    let filter = queued_filter(call)?;
+    let found = call
+        .reader()
+        .await?
+        .list_queued_asset_events(&filter)
+        .await?;
+    Ok((filter, found))
 }
 
 fn queued_filter(call: &Call) -> Result<QueuedEventFilter, ApiError> {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 use tracing::error;
+use updraft_model::python_repr::dumps;
 use updraft_rest_api::mask::{MASK, masked};
-use updraft_rest_api::python_repr::dumps;
 use updraft_rest_api::time::parse_time;
 use updraft_store::NewEventLog;
 

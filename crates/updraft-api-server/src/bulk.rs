@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use serde_json::Value;
+use updraft_model::python_repr::repr_set;
 use updraft_rest_api::bulk::{
     BulkAction, BulkActionResponse, BulkBody, BulkResponse, Deletion, Entity, Otherwise,
 };
 use updraft_rest_api::fields::Body;
-use updraft_rest_api::python_repr::repr_set;
 use updraft_store::{Error, Tx};
 
 use crate::access::Access;

@@ -7,13 +7,13 @@ use tokio::sync::broadcast::Receiver;
 use updraft_config::ConnectionTest as Allowed;
 use updraft_model::connection::Connection;
 use updraft_model::connection_test::{ConnectionTest, ConnectionTestState};
+use updraft_model::python_repr::repr_text;
 use updraft_rest_api::admin::{
     AsyncConnectionTestResponse, ConnectionBody, ConnectionTestQueuedResponse,
     ConnectionTestRequestBody, ConnectionTestResponse,
 };
 use updraft_rest_api::issue::Issue;
 use updraft_rest_api::mask::MASK;
-use updraft_rest_api::python_repr::repr_text;
 use updraft_store::{Change, NewConnectionTest};
 
 use crate::access::Access;

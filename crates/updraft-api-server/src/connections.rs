@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use updraft_model::connection::Connection;
+use updraft_model::python_repr::dumps;
 use updraft_rest_api::admin::{ConnectionBody, ConnectionCollectionResponse, ConnectionResponse};
 use updraft_rest_api::mask::{MASK, unmasked};
-use updraft_rest_api::python_repr::dumps;
 use updraft_store::listing::ConnectionFilter;
 use updraft_store::{Error, Tx};
 

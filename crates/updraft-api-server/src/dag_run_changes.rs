@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use updraft_model::dag_run::DagRun;
+use updraft_model::python_repr::repr_text;
 use updraft_model::{DagId, TaskInstanceState};
 use updraft_planning::clear::{RunAfterClear, RunningInstances};
 use updraft_rest_api::bulk::{
@@ -11,7 +12,6 @@ use updraft_rest_api::dag_run::{
     BulkDagRunBody, BulkDagRunClearBody, DagRunClearBody, DagRunCollectionResponse, DagRunPatchBody,
 };
 use updraft_rest_api::partition::RunSelection;
-use updraft_rest_api::python_repr::repr_text;
 use updraft_rest_api::task_instance::{
     ClearTaskInstanceCollectionResponse, NewTaskCollectionResponse, NewTaskResponse,
     TaskInstanceResponse,

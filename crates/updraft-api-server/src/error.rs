@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tracing::{error, warn};
+use updraft_execution::chain;
 use updraft_rest_api::issue::Issue;
 use updraft_runtime::Ids;
 use updraft_store::listing::ListError;
@@ -103,18 +104,6 @@ impl ApiError {
         let detail = "The stored Dag cannot be read; parse its file again";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl From<updraft_store::Error> for ApiError {

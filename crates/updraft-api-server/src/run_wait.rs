@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
 use updraft_model::dag_run::DagRun;
+use updraft_model::python_repr::dumps;
 use updraft_model::xcom::XCom;
 use updraft_model::{DagRunState, MapIndex, TaskId};
-use updraft_rest_api::python_repr::dumps;
 use updraft_rest_api::value;
 use updraft_store::{Change, Error, Reader, RunKey};
 

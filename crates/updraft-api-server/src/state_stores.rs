@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use serde_json::Value;
 use updraft_model::MapIndex;
+use updraft_model::python_repr::{dumps, repr_text};
 use updraft_model::state_store::{StateWriter, StateWriterKind, TaskScope};
 use updraft_rest_api::issue::under;
-use updraft_rest_api::python_repr::{dumps, repr_text};
 use updraft_rest_api::state_store::{
     AssetStateStoreCollectionResponse, AssetStateStoreResponse, Expiry, StateBody, TaskStateBody,
     TaskStateStoreCollectionResponse, TaskStateStoreResponse, require_size,

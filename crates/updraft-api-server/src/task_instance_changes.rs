@@ -7,6 +7,7 @@ use serde_json::Value;
 use updraft_execution::{ViewOf, load_view};
 use updraft_model::dag_run::DagRun;
 use updraft_model::filter::Range;
+use updraft_model::python_repr::repr_text;
 use updraft_model::serialized::SerializedDag;
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{MapIndex, TaskInstanceId, TaskInstanceState};
@@ -15,7 +16,6 @@ use updraft_planning::run::ViewNeeds;
 use updraft_rest_api::bulk::{
     BulkAction, BulkActionResponse, BulkBody, BulkResponse, Deletion, Entity, Otherwise,
 };
-use updraft_rest_api::python_repr::repr_text;
 use updraft_rest_api::task_instance::{
     BulkTaskInstanceBody, ClearTaskInstancesBody, Include, PatchTaskInstanceBody,
     TaskInstanceCollectionResponse,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use updraft_model::python_repr::repr;
 use updraft_model::xcom::XCom;
 use updraft_model::{DagId, MapIndex};
-use updraft_rest_api::python_repr::repr;
 use updraft_rest_api::xcom::{
     XComCollectionResponse, XComContext, XComCreateBody, XComResponse, XComResponseNative,
     XComUpdateBody, stored_value, without_types,

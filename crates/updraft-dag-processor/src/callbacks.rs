@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 use updraft_bundles::Bundles;
-use updraft_execution::End;
+use updraft_execution::{End, chain};
 use updraft_model::JobId;
 use updraft_model::callback::CallbackRequest;
 use updraft_python::ChildStatus;
@@ -18,7 +18,6 @@ use updraft_store::Error;
 use updraft_task_comms::message::DagFileParseRequest;
 
 use crate::child::Children;
-use crate::content::chain;
 use crate::files::FileKey;
 use crate::import_log;
 

@@ -11,13 +11,13 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tracing::debug;
+use updraft_execution::chain;
 use updraft_model::dag::{Dag, NextDagRun};
 use updraft_model::serialized::{DagAttributes, SerializedDag};
 use updraft_model::{DagId, DagVersionId};
@@ -340,16 +340,4 @@ fn warning(warning: &JsonText) -> Option<NewDagWarning> {
         warning_type: text("warning_type")?,
         message: text("message")?,
     })
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text: &dyn Display = &cause;
-        text.push_str(&format!(": {cause_text}"));
-        source = cause.source();
-    }
-    text
 }

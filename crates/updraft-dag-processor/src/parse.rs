@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tracing::{error, info, warn};
-use updraft_execution::End;
+use updraft_execution::{End, chain};
 use updraft_python::ChildStatus;
 use updraft_runtime::{Clock, Ids};
 use updraft_task_comms::message::DagFileParseRequest;
@@ -85,7 +85,7 @@ async fn store(
             })
         }
         Err(error) => {
-            let error = crate::content::chain(&error);
+            let error = chain(&error);
             error!(
                 path,
                 error, "failed to store a parsed Dag file; it is parsed again"

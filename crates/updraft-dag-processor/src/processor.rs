@@ -16,13 +16,12 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
 use updraft_bundles::Bundles;
 use updraft_execution::ChildRunner;
 use updraft_model::BundleName;
 use updraft_model::callback::CallbackRequest;
-use updraft_runtime::{CancellationToken, Clock, OnExit};
+use updraft_runtime::{CancellationToken, Clock, OnExit, every, sleep_until};
 use updraft_store::{Change, Error};
 
 use crate::bundle::Bundle;
@@ -171,7 +170,7 @@ impl DagProcessor {
                 Some(report) = self.reports.recv() => self.on_report(report).await,
                 Some(bundle) = touched.recv() => self.list(&bundle),
                 wanted = next_wanted(&mut changes) => self.wanted = self.wanted.and(wanted),
-                () = sleep_until(routine.map(Instant::from_std)) => {}
+                () = sleep_until(routine) => {}
                 _ = heartbeat.tick() => self.job.beat(&self.children.runner.store, &self.options).await,
                 _ = relist.tick() => self.look_at_all(),
                 _ = poll.tick() => self.wanted = Wanted::EVERYTHING,
@@ -253,20 +252,5 @@ async fn next_wanted(changes: &mut broadcast::Receiver<Change>) -> Wanted {
             // The store is closing, and so is everything.
             Err(RecvError::Closed) => std::future::pending().await,
         };
-    }
-}
-
-fn every(period: Duration) -> tokio::time::Interval {
-    /// A period of zero would be a busy loop.
-    const PERIOD_MIN: Duration = Duration::from_millis(100);
-    let mut ticks = interval(period.max(PERIOD_MIN));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,52 +1,10 @@
-//! JSON as Python prints it in messages: `repr`, and `pprint` for what does not fit on a line.
+//! JSON as Python prints what does not fit on a line.
 
 use serde_json::Value;
+use updraft_model::python_repr::{repr, repr_text};
 
 /// Longest line of a pretty-printed value.
 const WIDTH: usize = 72;
-
-/// The `repr` of a value.
-pub(crate) fn repr(value: &Value) -> String {
-    match value {
-        Value::Null => "None".to_owned(),
-        Value::Bool(true) => "True".to_owned(),
-        Value::Bool(false) => "False".to_owned(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => repr_text(text),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(repr).collect();
-            format!("[{}]", items.join(", "))
-        }
-        Value::Object(object) => {
-            let items: Vec<String> = object
-                .iter()
-                .map(|(key, value)| format!("{}: {}", repr_text(key), repr(value)))
-                .collect();
-            format!("{{{}}}", items.join(", "))
-        }
-    }
-}
-
-/// The `repr` of a text: single quotes, unless only those occur inside.
-pub(crate) fn repr_text(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
-    let escaped: String = text
-        .chars()
-        .flat_map(|character| match character {
-            '\\' => "\\\\".chars().collect::<Vec<_>>(),
-            '\n' => "\\n".chars().collect(),
-            '\r' => "\\r".chars().collect(),
-            '\t' => "\\t".chars().collect(),
-            character if character == quote => vec!['\\', quote],
-            character => vec![character],
-        })
-        .collect();
-    format!("{quote}{escaped}{quote}")
-}
 
 /// `pprint` without sorting, each line four columns in.
 pub(crate) fn indented(value: &Value) -> String {

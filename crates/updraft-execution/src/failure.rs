@@ -31,7 +31,7 @@ pub(crate) fn not_for(asker: &str, request: &StoreRequest) -> Failure {
 
 /// An error with its causes, on one line.
 #[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

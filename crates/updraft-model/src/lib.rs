@@ -20,6 +20,7 @@ pub mod hitl;
 pub mod id;
 pub mod job;
 pub mod pool;
+pub mod python_repr;
 pub mod serialized;
 pub mod state;
 pub mod state_store;

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 use updraft_python::{
     Channels, ChildExit, ChildHandle, ChildKind, ChildStatus, Zygote, signal_tree,
 };
-use updraft_runtime::Tasks;
+use updraft_runtime::{Tasks, sleep_until};
 use updraft_task_comms::frame::{BadFrame, Frame, encode_frame};
 use updraft_task_comms::masker::MaskerConfig;
 use updraft_task_comms::message::{ErrorResponse, MaskSecret, Request, answer_frame};
@@ -155,7 +155,7 @@ impl Helper {
                 // In this order, so that a child that never stops printing cannot outrun its time.
                 biased;
                 () = shutdown.cancelled() => Step::Stop,
-                () = sleep_until(deadline) => Step::TimeIsUp,
+                () = sleep_until(deadline.map(Instant::into_std)) => Step::TimeIsUp,
                 report = self.exit.wait() => Step::Exited(report.status),
                 ask = asks.recv(), if self.pending.is_none() => Step::Ask(ask),
                 event = self.channels.next() => Step::Event(event),
@@ -410,13 +410,6 @@ impl Helper {
 
     fn ended(&self) {
         let _ = self.reports.try_send(Report::Ended(self.id));
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -45,7 +45,7 @@ pub struct TaskInstanceDraft {
 }
 
 /// What the cluster makes of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct SettledFields {
     pub pool: String,
     pub pool_slots: i32,
@@ -137,17 +137,6 @@ struct SettledAnswer {
     fields: serde_json::Map<String, Value>,
 }
 
-#[derive(Deserialize)]
-struct FieldsAnswer {
-    pool: String,
-    pool_slots: i32,
-    queue: String,
-    priority_weight: i64,
-    executor: Option<String>,
-    executor_config: Option<Value>,
-    max_tries: i32,
-}
-
 impl SettledAnswer {
     fn read(self, question: &Question) -> Result<Settled, String> {
         let id = self
@@ -157,17 +146,8 @@ impl SettledAnswer {
             .map_err(|_| format!("expected the id of a task instance, found `{}`", self.id))?;
         let fields = match self.raised {
             Some(raised) => Err(question.raised(raised)),
-            None => serde_json::from_value::<FieldsAnswer>(Value::Object(self.fields))
-                .map_err(|error| question.nonsense(error))
-                .map(|fields| SettledFields {
-                    pool: fields.pool,
-                    pool_slots: fields.pool_slots,
-                    queue: fields.queue,
-                    priority_weight: fields.priority_weight,
-                    executor: fields.executor,
-                    executor_config: fields.executor_config,
-                    max_tries: fields.max_tries,
-                }),
+            None => serde_json::from_value(Value::Object(self.fields))
+                .map_err(|error| question.nonsense(error)),
         };
         let weight_error = self.weight_raised.map(|raised| question.raised(raised));
         Ok(Settled {

@@ -12,9 +12,9 @@ use updraft_model::variable::Variable;
 use crate::fields::{Body, Fields};
 use crate::issue::{Checked, Issue};
 use crate::mask::{MASK, masked_text};
-use crate::python_repr::dumps_indented;
 use crate::time::{ApiTime, api_time};
 use crate::value;
+use updraft_model::python_repr::dumps_indented;
 
 /// Team names are refused until teams exist.
 const NO_TEAMS: &str =

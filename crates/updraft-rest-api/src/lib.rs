@@ -21,7 +21,6 @@ pub mod issue;
 pub mod log;
 pub mod mask;
 pub mod partition;
-pub mod python_repr;
 pub mod query;
 pub mod service;
 pub mod state_store;

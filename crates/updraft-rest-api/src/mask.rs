@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::python_repr::dumps;
+use updraft_model::python_repr::dumps;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";

@@ -8,10 +8,10 @@ use updraft_model::{DagId, RunId, TaskId};
 
 use crate::fields::{Body, Fields};
 use crate::issue::{Checked, Issue, under};
-use crate::python_repr::dumps;
 use crate::time::{ApiTime, api_time};
 use crate::value;
 use crate::xcom::stored_value;
+use updraft_model::python_repr::dumps;
 
 /// A value of a task.
 #[derive(Clone, Debug, Serialize)]

@@ -12,9 +12,9 @@ use crate::dag::DagVersionResponse;
 use crate::dag_run::{DagRunResponse, NOTE_CHARS_MAX};
 use crate::fields::{Body, Fields};
 use crate::issue::{Checked, Issue};
-use crate::python_repr::{repr, repr_text};
 use crate::time::{ApiTime, api_time};
 use crate::value;
+use updraft_model::python_repr::{repr, repr_text};
 
 /// What an answer needs from the rows around a task instance.
 #[derive(Clone, Debug)]

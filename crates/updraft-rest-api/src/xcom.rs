@@ -6,9 +6,9 @@ use updraft_model::xcom::XCom;
 
 use crate::fields::{Body, Fields};
 use crate::issue::{Checked, Issue};
-use crate::python_repr;
 use crate::time::ApiTime;
 use crate::value;
+use updraft_model::python_repr;
 
 /// Keys that mark serialized objects; a value from outside must not forge them.
 const RESERVED: &[&str] = &[

@@ -20,7 +20,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 use updraft_model::DagId;
 use updraft_plugins::{Error as PluginError, Inventory, Plugins};
-use updraft_runtime::{Clock, OnExit, Tasks};
+use updraft_runtime::{Clock, OnExit, Tasks, sleep_until};
 use updraft_store::{
     AskedDag, AskedDeadline, Change, Error as StoreError, MutationHook, PluginInventory, RunKey,
     Store,
@@ -340,12 +340,5 @@ async fn next_wish(changes: &mut broadcast::Receiver<Change>) -> bool {
             // The store is closing, and so is everything.
             Err(RecvError::Closed) => std::future::pending().await,
         };
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -106,13 +106,23 @@ pub(crate) fn connection_from(row: &AnyRow, keyring: &Keyring) -> Result<Connect
         team_name: columns.owned_or_null()?,
     };
     if columns.flag()? {
-        let open = |secret: &str, sealed: Option<&String>| {
-            let what = || format!("{secret} of connection `{}`", connection.conn_id);
-            sealed.map(|sealed| keyring.open(sealed, what)).transpose()
-        };
-        let password = open("password", connection.password.as_ref())?;
-        let extra = open("extra", connection.extra.as_ref())?;
-        (connection.password, connection.extra) = (password, extra);
+        open_secrets(&mut connection, "connection", keyring)?;
     }
     Ok(connection)
+}
+
+/// Decrypts the secrets of a connection. Errors call it `what` and its id.
+pub(crate) fn open_secrets(
+    connection: &mut Connection,
+    what: &str,
+    keyring: &Keyring,
+) -> Result<(), Error> {
+    let open = |secret: &str, sealed: Option<&String>| {
+        let what = || format!("{secret} of {what} `{}`", connection.conn_id);
+        sealed.map(|sealed| keyring.open(sealed, what)).transpose()
+    };
+    let password = open("password", connection.password.as_ref())?;
+    let extra = open("extra", connection.extra.as_ref())?;
+    (connection.password, connection.extra) = (password, extra);
+    Ok(())
 }

@@ -8,6 +8,7 @@ use updraft_model::connection_test::{ConnectionTest, ConnectionTestState};
 use uuid::Uuid;
 
 use crate::change::Change;
+use crate::connection::open_secrets;
 use crate::row::{Columns, assembled, micros};
 use crate::{Error, Keyring, Reader, Tx};
 
@@ -229,18 +230,7 @@ fn test_from(row: &AnyRow, keyring: &Keyring) -> Result<ConnectionTest, Error> {
         team_name: None,
     };
     if columns.flag()? {
-        let open = |secret: &str, sealed: Option<&String>| {
-            let what = || {
-                format!(
-                    "{secret} of the test of connection `{}`",
-                    connection.conn_id
-                )
-            };
-            sealed.map(|sealed| keyring.open(sealed, what)).transpose()
-        };
-        let password = open("password", connection.password.as_ref())?;
-        let extra = open("extra", connection.extra.as_ref())?;
-        (connection.password, connection.extra) = (password, extra);
+        open_secrets(&mut connection, "the test of connection", keyring)?;
     }
     connection.team_name = columns.owned_or_null()?;
     Ok(ConnectionTest {

@@ -8,7 +8,8 @@ use updraft_model::{DagId, RunId, TaskInstanceId};
 
 use crate::dialect::Kind;
 use crate::plugin_inventory::MutationHook;
-use crate::row::{Columns, assembled, micros, micros_or_null};
+use crate::row::{Columns, assembled, micros};
+use crate::scheduling::runs::set_next;
 use crate::task_instance::{TASK_INSTANCE_COLUMNS, take_task_instance};
 use crate::{Change, Error, Reader, RunKey, Tx};
 
@@ -233,23 +234,9 @@ impl Tx {
         asked: &AskedDag,
         next: &NextDagRun,
     ) -> Result<bool, Error> {
-        let statement = sqlx::query(
-            "UPDATE dag
-                SET next_dagrun = $3, next_dagrun_data_interval_start = $4,
-                    next_dagrun_data_interval_end = $5, next_dagrun_create_after = $6,
-                    next_dagrun_partition_key = $7, next_dagrun_partition_date = $8,
-                    next_dagrun_run_id = $9, next_dagrun_asked = NULL
-              WHERE dag_id = $1 AND next_dagrun_asked = $2",
-        )
-        .bind(asked.dag_id.as_str())
-        .bind(asked.wish)
-        .bind(micros_or_null(next.logical_date))
-        .bind(micros_or_null(next.data_interval_start))
-        .bind(micros_or_null(next.data_interval_end))
-        .bind(micros_or_null(next.run_after))
-        .bind(next.partition_key.as_deref())
-        .bind(micros_or_null(next.partition_date))
-        .bind(next.run_id.as_deref());
+        let statement = set_next("dag_id = $8 AND next_dagrun_asked = $9", next)
+            .bind(asked.dag_id.as_str())
+            .bind(asked.wish);
         let settled = self
             .execute("store the next run of a Dag", statement)
             .await?

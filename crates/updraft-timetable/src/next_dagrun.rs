@@ -39,15 +39,22 @@ pub fn next_dagrun(
     let timetable = Timetable::from_serialized(&dag.attributes().timetable)?;
     let last = last.map(|run| info_of(&timetable, run)).transpose()?;
     let next = timetable.next_dagrun_info(last.as_ref(), &TimeRestriction::of(dag), now)?;
-    Ok(next.map_or_else(NextDagRun::default, |info| NextDagRun {
-        logical_date: info.logical_date(),
-        data_interval_start: info.data_interval.map(|interval| interval.start),
-        data_interval_end: info.data_interval.map(|interval| interval.end),
-        run_after: Some(info.run_after),
-        partition_key: info.partition_key,
-        partition_date: info.partition_date,
-        run_id: None,
-    }))
+    Ok(next.map_or_else(NextDagRun::default, NextDagRun::from))
+}
+
+impl From<DagRunInfo> for NextDagRun {
+    /// Its run id is that of its kind.
+    fn from(info: DagRunInfo) -> Self {
+        Self {
+            logical_date: info.logical_date(),
+            data_interval_start: info.data_interval.map(|interval| interval.start),
+            data_interval_end: info.data_interval.map(|interval| interval.end),
+            run_after: Some(info.run_after),
+            partition_key: info.partition_key,
+            partition_date: info.partition_date,
+            run_id: None,
+        }
+    }
 }
 
 fn info_of(timetable: &Timetable, run: &DagRun) -> Result<DagRunInfo, Error> {

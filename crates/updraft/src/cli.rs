@@ -20,6 +20,7 @@ mod failure;
 mod info;
 mod jobs;
 mod not_yet;
+mod pages;
 mod partitions;
 mod plugins;
 mod pools;

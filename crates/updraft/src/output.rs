@@ -16,7 +16,7 @@ mod yaml;
 
 use std::io::{IsTerminal as _, Write as _};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use cell::shown as python_text;
 pub(crate) use grid::grid;
@@ -58,6 +58,19 @@ pub(crate) fn row<const N: usize>(columns: [(&str, Value); N]) -> Row {
 /// Shows a list.
 pub(crate) fn show(rows: &[Row], format: OutputFormat) {
     write(&rendered(rows, format, width()));
+}
+
+/// Prints one row: whole as JSON or YAML, else a line for each of its columns.
+pub(crate) fn show_properties(details: Row, format: OutputFormat) {
+    if matches!(format, OutputFormat::Json | OutputFormat::Yaml) {
+        show(&[details], format);
+        return;
+    }
+    let lines: Vec<Row> = details
+        .into_iter()
+        .map(|(name, value)| row([("property_name", json!(name)), ("property_value", value)]))
+        .collect();
+    show(&lines, format);
 }
 
 /// Says one line.

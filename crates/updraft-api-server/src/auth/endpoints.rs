@@ -4,9 +4,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use updraft_model::python_repr::repr;
 use updraft_rest_api::fields::{Body, Fields, read_body};
 use updraft_rest_api::issue::{Issue, Step};
-use updraft_rest_api::python_repr::repr;
 use updraft_rest_api::service::LoginResponse;
 use updraft_rest_api::value;
 

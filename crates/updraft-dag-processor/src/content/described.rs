@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 use tracing::warn;
+use updraft_execution::chain;
 use updraft_model::serialized::SerializedDag;
 use updraft_plugins::Plugins;
 use updraft_store::ParsedDag;
 use updraft_timetable::{Timetable, Traits, write_traits};
 
-use super::{Content, Structure, assets, chain};
+use super::{Content, Structure, assets};
 use crate::dag_hash::dag_hash;
 
 impl Content {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use tracing::{info, warn};
+use updraft_execution::chain;
 use updraft_model::BundleName;
 use updraft_runtime::Clock;
 
 use super::DagProcessor;
 use crate::bundle::Bundle;
-use crate::content::chain;
 use crate::discovery::{self, Listing};
 use crate::import_log;
 

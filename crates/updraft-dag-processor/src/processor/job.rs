@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
+use updraft_execution::chain;
 use updraft_model::JobId;
 use updraft_model::job::{JobState, JobType};
 use updraft_runtime::Clock;
 use updraft_store::{Dialect, Error, NewJob, Store, Tx};
 
-use crate::content::chain;
 use crate::options::DagProcessorOptions;
 
 /// A registered job.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info};
 use updraft_bundles::Content;
+use updraft_execution::chain;
 use updraft_model::BundleName;
 use updraft_runtime::Clock;
 
 use super::DagProcessor;
-use crate::content::chain;
 
 /// Pause after a first failure; each further one doubles it.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);

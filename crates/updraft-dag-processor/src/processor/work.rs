@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::warn;
+use updraft_execution::chain;
 use updraft_model::BundleName;
 use updraft_model::callback::CallbackRequest;
 use updraft_runtime::Clock;
@@ -12,7 +13,7 @@ use updraft_store::Error;
 use super::DagProcessor;
 use super::refresh::RefreshState;
 use crate::callbacks;
-use crate::content::{Parsing, chain};
+use crate::content::Parsing;
 use crate::files::FileKey;
 use crate::parse::parse;
 

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::format::has_format;
 use super::violation::Violation;
 use super::walk::length_of;
-use crate::pretty::{repr, repr_text};
 use crate::python_regex::PythonRegex;
+use updraft_model::python_repr::{repr, repr_text};
 
 /// A violation of the keyword that is being looked at; schema and value are filled in there.
 pub(super) fn own(message: String) -> Violation {

@@ -6,7 +6,9 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use super::keywords::is_of_type;
-use crate::pretty::{indented, repr_text};
+use updraft_model::python_repr::repr_text;
+
+use crate::pretty::indented;
 
 /// A step into a value or a schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::keywords;
 use super::violation::{Step, Violation};
-use crate::pretty::repr;
 use crate::python_regex::PythonRegex;
+use updraft_model::python_repr::{repr, repr_text};
 
 /// References may lead in a circle; no sensible schema nests this deep.
 const DEPTH_MAX: usize = 64;
@@ -176,7 +176,7 @@ impl<'s> Walk<'s> {
         };
         let decoded = percent_decoded(pointer);
         self.root.pointer(&decoded).ok_or_else(|| {
-            let (pointer, root) = (crate::pretty::repr_text(&decoded), repr(self.root));
+            let (pointer, root) = (repr_text(&decoded), repr(self.root));
             format!("PointerToNowhere: {pointer} does not exist within {root}")
         })
     }

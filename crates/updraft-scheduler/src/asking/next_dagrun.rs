@@ -104,12 +104,7 @@ impl Context {
 fn row_of(next: NextRun, timetable: &Timetable) -> NextDagRun {
     let NextRun { info, run_id } = next;
     NextDagRun {
-        logical_date: info.logical_date(),
-        data_interval_start: info.data_interval.map(|interval| interval.start),
-        data_interval_end: info.data_interval.map(|interval| interval.end),
-        run_after: Some(info.run_after),
-        partition_key: info.partition_key,
-        partition_date: info.partition_date,
         run_id: timetable.makes_run_ids().then_some(run_id),
+        ..NextDagRun::from(info)
     }
 }

@@ -10,6 +10,7 @@ use crate::change::Change;
 use crate::dag::{dag_columns, dag_from};
 use crate::dag_run::{DAG_RUN_COLUMNS, RunKey, dag_run_from};
 use crate::row::{Columns, assembled, micros, micros_or_null};
+use crate::session::Statement;
 use crate::{Dialect, Error, Reader, Tx};
 
 /// The advisory lock of the step that starts runs.
@@ -160,22 +161,7 @@ impl Tx {
         dag_id: &DagId,
         next: &NextDagRun,
     ) -> Result<(), Error> {
-        let statement = sqlx::query(
-            "UPDATE dag
-                SET next_dagrun = $2, next_dagrun_data_interval_start = $3,
-                    next_dagrun_data_interval_end = $4, next_dagrun_create_after = $5,
-                    next_dagrun_partition_key = $6, next_dagrun_partition_date = $7,
-                    next_dagrun_run_id = $8, next_dagrun_asked = NULL
-              WHERE dag_id = $1",
-        )
-        .bind(dag_id.as_str())
-        .bind(micros_or_null(next.logical_date))
-        .bind(micros_or_null(next.data_interval_start))
-        .bind(micros_or_null(next.data_interval_end))
-        .bind(micros_or_null(next.run_after))
-        .bind(next.partition_key.as_deref())
-        .bind(micros_or_null(next.partition_date))
-        .bind(next.run_id.as_deref());
+        let statement = set_next("dag_id = $8", next).bind(dag_id.as_str());
         self.execute("store the next run of a Dag", statement)
             .await?;
         Ok(())
@@ -310,4 +296,23 @@ fn start_candidate_from(row: &AnyRow) -> Result<StartCandidate, Error> {
             _ => None,
         },
     })
+}
+
+/// Writes the next run of the Dags that fit `condition`, whose parameters begin with `$8`.
+pub(crate) fn set_next<'q>(condition: &str, next: &'q NextDagRun) -> Statement<'q> {
+    sqlx::query(assembled(format!(
+        "UPDATE dag
+            SET next_dagrun = $1, next_dagrun_data_interval_start = $2,
+                next_dagrun_data_interval_end = $3, next_dagrun_create_after = $4,
+                next_dagrun_partition_key = $5, next_dagrun_partition_date = $6,
+                next_dagrun_run_id = $7, next_dagrun_asked = NULL
+          WHERE {condition}"
+    )))
+    .bind(micros_or_null(next.logical_date))
+    .bind(micros_or_null(next.data_interval_start))
+    .bind(micros_or_null(next.data_interval_end))
+    .bind(micros_or_null(next.run_after))
+    .bind(next.partition_key.as_deref())
+    .bind(micros_or_null(next.partition_date))
+    .bind(next.run_id.as_deref())
 }

@@ -11,7 +11,6 @@ use updraft_execution::{
     preview_backfill,
 };
 use updraft_model::backfill::{Backfill, BackfillTick, ReprocessBehavior};
-use updraft_model::filter::Page;
 use updraft_planning::backfill::{
     BackfillOrder, BackfillRequest, Error as Refused, SkipReason, WrittenDate,
 };
@@ -24,15 +23,13 @@ use super::access::Access;
 use super::dags::conf_of;
 use super::dates::{iso, iso_or_empty, parse, spaced};
 use super::failure::{Failure, Outcome};
+use super::pages::load_all;
 use super::python::with_plugins;
 use super::user_name;
 use crate::output::{OutputArgs, Row, grid, python_text, remark, row, say, show, write};
 
 /// Runs of a backfill that may run at once unless somebody says otherwise.
 const MAX_ACTIVE_RUNS_DEFAULT: i32 = 10;
-
-/// How many backfills are loaded at a time.
-const PAGE_ROWS: i64 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BackfillCommand {
@@ -306,21 +303,11 @@ async fn list(args: &ListArgs, access: &Access) -> Outcome {
         is_completed: None,
     };
     let mut reader = store.read().await?;
-    let mut rows = Vec::new();
-    loop {
-        let page = Page {
-            limit: PAGE_ROWS,
-            offset: i64::try_from(rows.len())?,
-            order_by: vec!["id".to_owned()],
-        };
-        let listed = reader.list_backfills(&filter, &page).await?;
-        let is_last = listed.rows.is_empty();
-        rows.extend(listed.rows);
-        if is_last || i64::try_from(rows.len())? >= listed.total {
-            break;
-        }
-    }
-    let rows: Vec<Row> = rows.iter().map(row_of).collect();
+    let backfills = load_all("id", async |page| {
+        reader.list_backfills(&filter, page).await
+    })
+    .await?;
+    let rows: Vec<Row> = backfills.iter().map(row_of).collect();
     show(&rows, args.output.output);
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::dates::iso_or_empty;
 use super::failure::{Failure, Outcome};
 use crate::output::{OutputArgs, Row, row, say, show};
 
-pub(super) use clear::{clear_rows, load_rows};
+pub(super) use clear::{clear_rows, load_rows, wanted_states};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TasksCommand {

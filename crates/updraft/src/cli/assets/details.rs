@@ -9,7 +9,7 @@ use super::AssetArgs;
 use super::list::fields;
 use crate::cli::access::Access;
 use crate::cli::failure::{Failure, Outcome};
-use crate::output::{OutputArgs, OutputFormat, Row, row, show};
+use crate::output::{OutputArgs, Row, show_properties};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DetailsArgs {
@@ -30,16 +30,7 @@ pub(super) async fn run(args: &DetailsArgs, access: &Access) -> Outcome {
     } else {
         asset(&mut reader, &args.asset).await?
     };
-    let format = args.output.output;
-    if matches!(format, OutputFormat::Json | OutputFormat::Yaml) {
-        show(&[details], format);
-        return Ok(());
-    }
-    let lines: Vec<Row> = details
-        .into_iter()
-        .map(|(name, value)| row([("property_name", json!(name)), ("property_value", value)]))
-        .collect();
-    show(&lines, format);
+    show_properties(details, args.output.output);
     Ok(())
 }
 

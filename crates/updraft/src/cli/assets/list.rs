@@ -2,17 +2,15 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use updraft_model::filter::{Page, Pattern};
+use updraft_model::filter::Pattern;
 use updraft_rest_api::asset::{AssetAliasResponse, AssetResponse};
 use updraft_store::Reader;
 use updraft_store::listing::AssetFilter;
 
 use crate::cli::access::Access;
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::pages::load_all;
 use crate::output::{OutputArgs, Row, show};
-
-/// How many rows are loaded at a time.
-const PAGE_ROWS: i64 = 1_000;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListArgs {
@@ -49,43 +47,20 @@ pub(super) async fn run(args: &ListArgs, access: &Access) -> Outcome {
 }
 
 async fn load_assets(reader: &mut Reader) -> Result<Vec<Row>, Failure> {
-    let mut rows = Vec::new();
-    loop {
-        let page = page(rows.len())?;
-        let listed = reader.list_assets(&AssetFilter::default(), &page).await?;
-        let is_last = listed.rows.is_empty();
-        for details in &listed.rows {
-            rows.push(fields(json!(AssetResponse::from(details))));
-        }
-        if is_last || i64::try_from(rows.len())? >= listed.total {
-            return Ok(rows);
-        }
-    }
+    let filter = AssetFilter::default();
+    let assets = load_all("name", async |page| reader.list_assets(&filter, page).await).await?;
+    let row_of = |details| fields(json!(AssetResponse::from(details)));
+    Ok(assets.iter().map(row_of).collect())
 }
 
 async fn load_aliases(reader: &mut Reader) -> Result<Vec<Row>, Failure> {
-    let mut rows = Vec::new();
-    loop {
-        let page = page(rows.len())?;
-        let listed = reader
-            .list_asset_aliases(&Pattern::default(), &page)
-            .await?;
-        let is_last = listed.rows.is_empty();
-        for alias in &listed.rows {
-            rows.push(fields(json!(AssetAliasResponse::from(alias))));
-        }
-        if is_last || i64::try_from(rows.len())? >= listed.total {
-            return Ok(rows);
-        }
-    }
-}
-
-fn page(seen: usize) -> Result<Page, Failure> {
-    Ok(Page {
-        limit: PAGE_ROWS,
-        offset: i64::try_from(seen)?,
-        order_by: vec!["name".to_owned()],
+    let every = Pattern::default();
+    let aliases = load_all("name", async |page| {
+        reader.list_asset_aliases(&every, page).await
     })
+    .await?;
+    let row_of = |alias| fields(json!(AssetAliasResponse::from(alias)));
+    Ok(aliases.iter().map(row_of).collect())
 }
 
 /// The fields of what the API answers.

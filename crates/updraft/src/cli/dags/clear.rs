@@ -1,7 +1,6 @@
 //! `updraft dags clear`.
 
 use clap::Args;
-use updraft_model::TaskInstanceState;
 use updraft_store::PartitionRun;
 use updraft_store::listing::TaskInstanceFilter;
 
@@ -10,7 +9,7 @@ use crate::cli::access::Access;
 use crate::cli::dates::spaced;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::partitions::{Choice, window};
-use crate::cli::tasks::{clear_rows, load_rows};
+use crate::cli::tasks::{clear_rows, load_rows, wanted_states};
 use crate::output::{confirm, say};
 
 #[derive(Debug, Args)]
@@ -101,7 +100,7 @@ pub(super) async fn run(args: &ClearArgs, access: &Access) -> Outcome {
     let filter = TaskInstanceFilter {
         dag_ids: vec![dag.dag_id],
         run_ids: runs.iter().map(|run| run.run_id.clone()).collect(),
-        states: wanted_states(args),
+        states: wanted_states(args.only_failed, args.only_running),
         ..TaskInstanceFilter::default()
     };
     let rows = load_rows(&mut reader, &filter).await?;
@@ -131,15 +130,4 @@ fn question(dag_id: &str, runs: &[PartitionRun]) -> String {
         runs.len(),
         lines.join("\n")
     )
-}
-
-fn wanted_states(args: &ClearArgs) -> Vec<TaskInstanceState> {
-    let mut states = Vec::new();
-    if args.only_failed {
-        states.extend([TaskInstanceState::Failed, TaskInstanceState::UpstreamFailed]);
-    }
-    if args.only_running {
-        states.push(TaskInstanceState::Running);
-    }
-    states
 }

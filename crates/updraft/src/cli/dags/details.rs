@@ -10,7 +10,7 @@ use super::loaded::{latest, require_dag};
 use crate::cli::access::Access;
 use crate::cli::dates::spaced;
 use crate::cli::failure::{Failure, Outcome};
-use crate::output::{OutputArgs, OutputFormat, Row, row, show};
+use crate::output::{OutputArgs, Row, show_properties};
 
 /// The run type that a Dag must allow to be backfilled.
 const BACKFILL: &str = "backfill";
@@ -62,16 +62,7 @@ pub(super) async fn run(args: &DetailsArgs, access: &Access) -> Outcome {
     let dag = require_dag(&mut reader, &args.dag_id).await?;
     let is_periodic = is_periodic(&mut reader, &dag).await?;
     let details = row_of(&dag, is_periodic, COLUMNS);
-    let format = args.output.output;
-    if matches!(format, OutputFormat::Json | OutputFormat::Yaml) {
-        show(&[details], format);
-        return Ok(());
-    }
-    let lines: Vec<Row> = details
-        .into_iter()
-        .map(|(name, value)| row([("property_name", json!(name)), ("property_value", value)]))
-        .collect();
-    show(&lines, format);
+    show_properties(details, args.output.output);
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 use updraft_model::DagId;
 use updraft_model::dag::{Dag, DagVersion};
-use updraft_model::filter::Page;
 use updraft_model::serialized::SerializedDag;
 use updraft_runtime::Clock;
 use updraft_store::Reader;
@@ -10,9 +9,7 @@ use updraft_store::listing::DagFilter;
 
 use super::no_such_dag;
 use crate::cli::failure::Failure;
-
-/// How many Dags are loaded at a time.
-const PAGE_ROWS: i64 = 1_000;
+use crate::cli::pages::load_all;
 
 /// A Dag, which must be there.
 pub(super) async fn require_dag(reader: &mut Reader, dag_id: &str) -> Result<Dag, Failure> {
@@ -25,22 +22,11 @@ pub(in crate::cli) async fn load_dags(
     reader: &mut Reader,
     filter: &DagFilter,
 ) -> Result<Vec<Dag>, Failure> {
-    let mut dags = Vec::new();
-    loop {
-        let page = Page {
-            limit: PAGE_ROWS,
-            offset: i64::try_from(dags.len())?,
-            order_by: vec!["dag_id".to_owned()],
-        };
-        let listed = reader
-            .list_dags(filter, &page, Clock::machine().now())
-            .await?;
-        let is_last = listed.rows.is_empty();
-        dags.extend(listed.rows);
-        if is_last || i64::try_from(dags.len())? >= listed.total {
-            return Ok(dags);
-        }
-    }
+    let now = Clock::machine().now();
+    load_all("dag_id", async |page| {
+        reader.list_dags(filter, page, now).await
+    })
+    .await
 }
 
 /// The newest version of a Dag and its structure; `None` when it was never parsed.

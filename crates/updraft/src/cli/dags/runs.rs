@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use updraft_model::dag_run::DagRun;
-use updraft_model::filter::{Page, Range};
+use updraft_model::filter::Range;
 use updraft_model::{DagId, DagRunState, DagRunType, RunId};
 use updraft_runtime::Clock;
 use updraft_store::Reader;
@@ -15,10 +15,8 @@ use super::loaded::require_dag;
 use crate::cli::access::Access;
 use crate::cli::dates::{iso, iso_or_empty, parse};
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::pages::load_all;
 use crate::output::{OutputArgs, Row, compact_json, row, say, show};
-
-/// How many runs are loaded at a time.
-const PAGE_ROWS: i64 = 1_000;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListRunsArgs {
@@ -117,22 +115,11 @@ pub(in crate::cli) async fn load_runs(
     reader: &mut Reader,
     filter: &DagRunFilter,
 ) -> Result<Vec<DagRun>, Failure> {
-    let mut runs = Vec::new();
-    loop {
-        let page = Page {
-            limit: PAGE_ROWS,
-            offset: i64::try_from(runs.len())?,
-            order_by: vec!["-run_after".to_owned()],
-        };
-        let listed = reader
-            .list_dag_runs(filter, &page, Clock::machine().now())
-            .await?;
-        let is_last = listed.rows.is_empty();
-        runs.extend(listed.rows);
-        if is_last || i64::try_from(runs.len())? >= listed.total {
-            return Ok(runs);
-        }
-    }
+    let now = Clock::machine().now();
+    load_all("-run_after", async |page| {
+        reader.list_dag_runs(filter, page, now).await
+    })
+    .await
 }
 
 fn row_of(run: &DagRun) -> Row {

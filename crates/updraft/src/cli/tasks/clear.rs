@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use clap::Args;
 use regex::Regex;
 use updraft_execution::{ClearOrder, Cleared, Clearing, by_run};
-use updraft_model::filter::Page;
 use updraft_model::serialized::{SerializedDag, TaskIndex};
 use updraft_model::task_instance::TaskInstance;
 use updraft_model::{TaskId, TaskInstanceState};
@@ -18,6 +17,7 @@ use updraft_store::{Reader, Store};
 use crate::cli::access::Access;
 use crate::cli::dags::{date_range, latest, load_dags, require_serialized};
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::pages::load_all;
 use crate::output::{confirm, remark, say};
 
 /// Running instances are stopped, and finished runs queued again, as in Airflow.
@@ -27,9 +27,6 @@ const ORDER: ClearOrder = ClearOrder {
     run_on_latest_version: None,
     rerun_with_latest_version: false,
 };
-
-/// How many task instances are loaded at a time.
-const PAGE_ROWS: i64 = 5_000;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ClearArgs {
@@ -77,7 +74,7 @@ pub(super) async fn run(args: &ClearArgs, access: &Access) -> Outcome {
         let filter = TaskInstanceFilter {
             dag_ids: vec![dag.dag_id().clone()],
             task_ids: wanted_tasks(args, &dag)?,
-            states: wanted_states(args),
+            states: wanted_states(args.only_failed, args.only_running),
             logical_date: dates,
             ..TaskInstanceFilter::default()
         };
@@ -149,12 +146,16 @@ fn wanted_tasks(args: &ClearArgs, dag: &SerializedDag) -> Result<Option<Vec<Task
     Ok(Some(ids.collect()))
 }
 
-fn wanted_states(args: &ClearArgs) -> Vec<TaskInstanceState> {
+/// The states that `--only-failed` and `--only-running` choose; none are all.
+pub(in crate::cli) fn wanted_states(
+    only_failed: bool,
+    only_running: bool,
+) -> Vec<TaskInstanceState> {
     let mut states = Vec::new();
-    if args.only_failed {
+    if only_failed {
         states.extend([TaskInstanceState::Failed, TaskInstanceState::UpstreamFailed]);
     }
-    if args.only_running {
+    if only_running {
         states.push(TaskInstanceState::Running);
     }
     states
@@ -164,22 +165,11 @@ pub(in crate::cli) async fn load_rows(
     reader: &mut Reader,
     filter: &TaskInstanceFilter,
 ) -> Result<Vec<TaskInstance>, Failure> {
-    let mut rows = Vec::new();
-    loop {
-        let page = Page {
-            limit: PAGE_ROWS,
-            offset: i64::try_from(rows.len())?,
-            order_by: vec!["id".to_owned()],
-        };
-        let listed = reader
-            .list_task_instances(filter, &page, Clock::machine().now())
-            .await?;
-        let is_last = listed.rows.is_empty();
-        rows.extend(listed.rows);
-        if is_last || i64::try_from(rows.len())? >= listed.total {
-            return Ok(rows);
-        }
-    }
+    let now = Clock::machine().now();
+    load_all("id", async |page| {
+        reader.list_task_instances(filter, page, now).await
+    })
+    .await
 }
 
 fn question(rows: &[TaskInstance]) -> String {
